@@ -101,6 +101,10 @@ struct pyb_target_desc {
     uint16_t machine;         // ELF e_machine, 0: the host's
     const char *executable;   // or NULL
     const char *core_path;    // or NULL
+    // Without `modules` the library looks itself: /proc/PID/maps (is_local), the core's NT_FILE (core_path), else the link map, which
+    // the program headers lead to. From the target's auxiliary vector; 0: unknown.
+    pyb_addr at_phdr;
+    uint32_t at_phnum;
 };
 
 struct pyb_session;
