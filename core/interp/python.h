@@ -28,6 +28,8 @@ struct pyb_python {
     void *native_names;           // stack/native_name.c: built lazily
     void (*native_names_free)(struct pyb_python *py);
     void *globals_cache;          // reserved for gil.c
+    uint32_t generation;          // pyb_python_invalidate() adds one: what carries another number is revalidated
+    pyb_addr code_type;           // PyCode_Type, once seen (code.c); 0 at first
 };
 
 /**
