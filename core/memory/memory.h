@@ -23,6 +23,8 @@ struct pyb_memory_ops {
     const char *name; // "live", "core", "callback", "recording", "cache"
     /** Reads each range as far as it goes. Returns 0 even for short ranges; negative only when nothing can be read any more (GONE, PERM). */
     int (*readv)(struct pyb_memory *m, struct pyb_range *ranges, size_t n, struct pyb_error *err);
+    /** Loads ranges (their `buf` may be NULL) into the cache that this is or has below; NULL: there is none. */
+    void (*prefetch)(struct pyb_memory *m, const struct pyb_range *ranges, size_t n);
     /** Forgets cached content; may be NULL. */
     void (*invalidate)(struct pyb_memory *m);
     void (*destroy)(struct pyb_memory *m);

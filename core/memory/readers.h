@@ -19,6 +19,8 @@ int pyb_callback_open(struct pyb_ctx *ctx, const struct pyb_target_desc *desc, s
  */
 int pyb_cache_open(struct pyb_ctx *ctx, struct pyb_memory *below, size_t max_pages, struct pyb_memory **ret, struct pyb_error *err);
 uint64_t pyb_cache_hits(const struct pyb_memory *m);
+/** The reader behind a cache or tee (its n_reads are the real ones), or m itself when it is neither. */
+struct pyb_memory *pyb_cache_below(struct pyb_memory *m);
 
 /**
  * Recording (docs/recording.md): pages, modules, threads and facts of one target at one moment. The tee notes every page that is read
