@@ -15,6 +15,8 @@ struct pyb_code {
     uint32_t flags;              // co_flags
     uint64_t code_size;          // bytes of bytecode
     pyb_addr bytecode;           // address of the first instruction
+    pyb_addr tlbc;               // array of per-thread copies of the bytecode (free-threaded 3.14+), or 0
+    uint32_t firsttraceable;     // bytes of prologue, during which the interpreter hides the frame (3.11+)
     const uint8_t *linetable; size_t linetable_len; // read lazily by pyb_code_lines
     const char *note;            // what could not be read, or NULL: name/filename are then "?"-less: NULL
     // identity, to revalidate
@@ -23,6 +25,11 @@ struct pyb_code {
 };
 /** True if the object at addr is a code object (its type is the interpreter's code type, by name, verified once). */
 bool pyb_code_check(struct pyb_python *py, pyb_addr addr);
+/**
+ * Announces code objects that are going to be asked for: the heads of those not known yet, or not since the target ran, are read by one
+ * vectored read into the cache in front of the target's memory.
+ */
+void pyb_code_prefetch(struct pyb_python *py, const pyb_addr *addrs, size_t n);
 /** *ret belongs to py. PYB_E_CORRUPT: not a code object. */
 int pyb_code_get(struct pyb_python *py, pyb_addr addr, const struct pyb_code **ret, struct pyb_error *err);
 

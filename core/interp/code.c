@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+// Code objects: read once, kept by address, recognised again after the target ran.
+#include "interp/code.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "interp/code_entry.h"
+#include "interp/string.h"
+#include "interp/string_header.h"
+
+#define HEAD_MAX 1024
+#define BYTECODE_MAX ((uint64_t)1 << 30)
+#define PREFETCH_BATCH 256
+
+struct head {
+    uint8_t data[HEAD_MAX];
+    struct pyb_bytes bytes;
+};
+
+// What a code object consists of, without what it points to.
+struct identity {
+    pyb_addr name, qualname, filename, linetable, bytecode;
+    int32_t firstlineno;
+    uint64_t version, code_units, flags, firsttraceable;
+    pyb_addr tlbc;
+};
+
+static uint64_t field(struct head *h, struct pyb_field f)
+{
+    return pyb_has_field(f) ? pyb_get_uint(&h->bytes, (size_t)f.offset, f.width) : 0;
+}
+
+static bool named_code(struct pyb_python *py, pyb_addr type)
+{
+    const struct pyb_layout *l = &py->layout;
+    uint64_t flags, heap = l->tpflags_heaptype == PYB_ABSENT ? 1u << 9 : (uint64_t)l->tpflags_heaptype;
+    pyb_addr name_at;
+    char name[sizeof "code"];
+    struct pyb_memory *m = py->target->mem;
+    if (!pyb_has_field(l->type_name) || !pyb_has_field(l->type_flags) ||
+        pyb_read_ptr(m, type + (uint32_t)l->type_name.offset, &name_at, NULL) ||
+        pyb_read_uint(m, type + (uint32_t)l->type_flags.offset, l->type_flags.width, &flags, NULL) ||
+        pyb_read_bytes(m, name_at, name, sizeof name, NULL))
+        return false;
+    return !(flags & heap) && !memcmp(name, "code", sizeof name); // a class called `code` is a heap type
+}
+
+static bool is_code_type(struct pyb_python *py, pyb_addr type)
+{
+    if (type != py->code_type && type && named_code(py, type))
+        py->code_type = type;
+    return type && type == py->code_type;
+}
+
+bool pyb_code_check(struct pyb_python *py, pyb_addr addr)
+{
+    pyb_addr type;
+    struct pyb_field f = py->layout.obj_type;
+    return pyb_has_field(f) && !pyb_read_ptr(py->target->mem, addr + (uint32_t)f.offset, &type, NULL) &&
+           is_code_type(py, type);
+}
+
+static size_t head_size(const struct pyb_layout *l)
+{
+    return l->code_size > 0 && l->code_size <= HEAD_MAX ? l->code_size : 0;
+}
+
+static int read_head(struct pyb_python *py, pyb_addr addr, struct head *ret, struct pyb_error *err)
+{
+    size_t size = head_size(&py->layout);
+    if (!size || !pyb_has_field(py->layout.obj_type))
+        return pyb_fail(err, PYB_E_UNSUPPORTED, "the layout %s has no code objects", py->layout.name);
+    int code = pyb_read_bytes(py->target->mem, addr, ret->data, size, err);
+    if (code)
+        return code;
+    ret->bytes = pyb_memory_bytes(py->target->mem, ret->data, size);
+    if (is_code_type(py, field(ret, py->layout.obj_type)))
+        return 0;
+    return pyb_fail_at(err, PYB_E_CORRUPT, addr, 0, "the object at 0x%llx is not a code object",
+                       (unsigned long long)addr);
+}
+
+static struct identity identify(struct pyb_python *py, pyb_addr addr, struct head *h)
+{
+    const struct pyb_layout *l = &py->layout;
+    struct identity id = {
+        .name = field(h, l->code_name),
+        .qualname = field(h, l->code_qualname),
+        .filename = field(h, l->code_filename),
+        .linetable = field(h, pyb_has_field(l->code_linetable) ? l->code_linetable : l->code_lnotab),
+        .firstlineno = (int32_t)field(h, l->code_firstlineno),
+        .version = field(h, l->code_version),
+        .flags = field(h, l->code_flags),
+        .tlbc = field(h, l->code_tlbc),
+    };
+    if (pyb_has_field(l->code_code_adaptive)) {
+        id.bytecode = addr + (uint32_t)l->code_code_adaptive.offset;
+        id.code_units = field(h, pyb_has_field(l->code_ob_size) ? l->code_ob_size : l->var_ob_size);
+        id.firsttraceable = field(h, l->code_firsttraceable);
+    } else {
+        id.bytecode = field(h, l->code_code);
+    }
+    return id;
+}
+
+// The text of a member, or NULL with a note about the first that failed.
+static const char *text(struct pyb_python *py, struct code_entry *e, pyb_addr addr, const char *what)
+{
+    struct pyb_error err = {0};
+    const char *s = NULL;
+    bool cut = false;
+    int code = pyb_string_read(py, addr, PYB_STRING_MAX, &py->arena, &s, &cut, &err);
+    if (code && !e->code.note)
+        e->code.note = pyb_arena_printf(&py->arena, "%s of the code object cannot be read: %s", what, err.what);
+    if (cut && !e->code.note)
+        e->code.note = pyb_arena_printf(&py->arena, "%s cut at %u characters", what, PYB_STRING_MAX);
+    return code ? NULL : s;
+}
+
+// Up to 3.10 the instructions are a bytes object, from 3.11 they are part of the code object.
+static void locate_bytecode(struct pyb_python *py, const struct identity *id, struct pyb_code *ret)
+{
+    unsigned unit = py->layout.code_unit_size == 1 ? 1 : 2;
+    ret->bytecode = id->bytecode;
+    ret->code_size = id->code_units * unit;
+    struct pyb_str bytes;
+    if (pyb_has_field(py->layout.code_code_adaptive)) {
+        ret->firsttraceable = id->firsttraceable < id->code_units ? (uint32_t)id->firsttraceable * unit : 0;
+    } else if (!pyb_bytes_header(py, id->bytecode, &bytes, NULL)) {
+        ret->bytecode = bytes.data;
+        ret->code_size = bytes.length;
+    }
+    if (ret->code_size > BYTECODE_MAX)
+        ret->code_size = 0; // nothing is inside it then
+}
+
+static int build(struct pyb_python *py, pyb_addr addr, const struct identity *id, struct code_entry **ret,
+                 struct pyb_error *err)
+{
+    struct code_entry *e = pyb_arena_alloc(&py->arena, sizeof *e);
+    if (!e)
+        return pyb_fail(err, PYB_E_NOMEM, "no memory for a code object");
+    struct pyb_code *c = &e->code;
+    *c = (struct pyb_code){
+        .addr = addr,
+        .firstlineno = id->firstlineno,
+        .flags = (uint32_t)id->flags,
+        .tlbc = id->tlbc,
+        .id_name = id->name,
+        .id_filename = id->filename,
+        .id_linetable = id->linetable,
+        .id_version = id->version,
+        .generation = py->generation,
+    };
+    e->id_bytecode = id->bytecode;
+    e->id_units = id->code_units;
+    locate_bytecode(py, id, c);
+    c->name = text(py, e, id->name, "the name");
+    c->filename = text(py, e, id->filename, "the file name");
+    if (pyb_has_field(py->layout.code_qualname))
+        c->qualname = text(py, e, id->qualname, "the qualified name");
+    *ret = e;
+    return pyb_map_put(&py->codes, addr, (uintptr_t)e);
+}
+
+static bool same_text(struct pyb_python *py, pyb_addr addr, const char *known)
+{
+    struct pyb_arena scratch;
+    pyb_arena_init(&scratch, py->target->ctx);
+    const char *now = NULL;
+    bool same = known && !pyb_string_read(py, addr, PYB_STRING_MAX, &scratch, &now, NULL, NULL) && !strcmp(now, known);
+    pyb_arena_deinit(&scratch);
+    return same;
+}
+
+// An address is used again sooner than one thinks, with the same pointers too. Where each code object has a number of its
+// own (co_version, 3.11+) that decides; else what the pointers lead to is compared.
+static bool still(struct pyb_python *py, const struct code_entry *e, const struct identity *id)
+{
+    const struct pyb_code *c = &e->code;
+    if (c->id_name != id->name || c->id_filename != id->filename || c->id_linetable != id->linetable ||
+        c->firstlineno != id->firstlineno || c->flags != (uint32_t)id->flags || c->id_version != id->version ||
+        e->id_bytecode != id->bytecode || e->id_units != id->code_units)
+        return false;
+    if (id->version)
+        return true;
+    return same_text(py, id->name, c->name) && same_text(py, id->filename, c->filename) && pyb_code_lines_same(py, e);
+}
+
+int pyb_code_get(struct pyb_python *py, pyb_addr addr, const struct pyb_code **ret, struct pyb_error *err)
+{
+    uintptr_t known = 0;
+    struct code_entry *e = pyb_map_get(&py->codes, addr, &known) ? (struct code_entry *)known : NULL;
+    if (!e || e->code.generation != py->generation) {
+        struct head h;
+        int code = read_head(py, addr, &h, err);
+        if (code)
+            return code;
+        struct identity id = identify(py, addr, &h);
+        if (!e || !still(py, e, &id))
+            code = build(py, addr, &id, &e, err);
+        if (code)
+            return code;
+        e->code.generation = py->generation;
+        e->code.tlbc = id.tlbc;
+    }
+    *ret = &e->code;
+    return 0;
+}
+
+void pyb_code_prefetch(struct pyb_python *py, const pyb_addr *addrs, size_t n)
+{
+    struct pyb_range ranges[PREFETCH_BATCH];
+    size_t used = 0, size = head_size(&py->layout);
+    for (size_t i = 0; size && i < n; i++) {
+        uintptr_t known;
+        if (pyb_map_get(&py->codes, addrs[i], &known) &&
+            ((struct code_entry *)known)->code.generation == py->generation)
+            continue;
+        ranges[used++] = (struct pyb_range){.addr = addrs[i], .len = size};
+        if (used == PREFETCH_BATCH || i + 1 == n) {
+            pyb_memory_prefetch(py->target->mem, ranges, used);
+            used = 0;
+        }
+    }
+    if (used)
+        pyb_memory_prefetch(py->target->mem, ranges, used);
+}

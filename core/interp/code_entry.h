@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+/** What the cache keeps beside a code object; shared by code.c and code_position.c only. */
+#ifndef PYB_INTERP_CODE_ENTRY_H
+#define PYB_INTERP_CODE_ENTRY_H
+#include "interp/code.h"
+
+struct code_entry {
+    struct pyb_code code; // first: a const struct pyb_code * that py handed out is one of these
+    pyb_addr id_bytecode;
+    uint64_t id_units;
+    uint32_t lines_generation; // of lines_failed
+    int lines_failed;          // code of the failed attempt to read the table
+    bool has_last;             // the position asked for last: recursion asks for the same thousands of times
+    int32_t last_lasti;
+    struct pyb_position last;
+};
+/** True when the line table, if it was read, is still what it was. */
+bool pyb_code_lines_same(struct pyb_python *py, const struct code_entry *e);
+#endif

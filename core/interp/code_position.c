@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// Line and column of an instruction: the code object's table, read when first asked for.
+#include <string.h>
+
+#include "base/error.h"
+#include "interp/code.h"
+#include "interp/code_entry.h"
+#include "interp/string_header.h"
+
+#define TABLE_MAX ((uint64_t)64 << 20)
+
+static int read_lines(struct pyb_python *py, struct code_entry *e, struct pyb_error *err)
+{
+    struct pyb_str table;
+    int code = pyb_bytes_header(py, e->code.id_linetable, &table, err);
+    if (code)
+        return code;
+    if (table.length > TABLE_MAX)
+        return pyb_fail_at(err, PYB_E_CORRUPT, e->code.id_linetable, table.length,
+                           "a line table of %llu bytes", (unsigned long long)table.length);
+    uint8_t *data = pyb_arena_alloc(&py->arena, (size_t)table.length + 1);
+    if (!data)
+        return pyb_fail(err, PYB_E_NOMEM, "no memory for a line table of %llu bytes",
+                        (unsigned long long)table.length);
+    if (table.length)
+        code = pyb_read_bytes(py->target->mem, table.data, data, (size_t)table.length, err);
+    if (code)
+        return code;
+    e->code.linetable = data;
+    e->code.linetable_len = (size_t)table.length;
+    return 0;
+}
+
+// Once for each stop, whether it works or not.
+static int need_lines(struct pyb_python *py, struct code_entry *e, struct pyb_error *err)
+{
+    if (e->code.linetable)
+        return 0;
+    if (e->lines_failed && e->lines_generation == py->generation)
+        return pyb_fail(err, e->lines_failed, "the line table at 0x%llx cannot be read",
+                        (unsigned long long)e->code.id_linetable);
+    e->lines_failed = read_lines(py, e, err);
+    e->lines_generation = py->generation;
+    return e->lines_failed;
+}
+
+bool pyb_code_lines_same(struct pyb_python *py, const struct code_entry *e)
+{
+    struct pyb_str table;
+    if (!e->code.linetable)
+        return true;
+    if (pyb_bytes_header(py, e->code.id_linetable, &table, NULL) || table.length != e->code.linetable_len)
+        return false;
+    uint8_t part[4096];
+    for (size_t i = 0; i < e->code.linetable_len;) {
+        size_t n = e->code.linetable_len - i < sizeof part ? e->code.linetable_len - i : sizeof part;
+        if (pyb_read_bytes(py->target->mem, table.data + i, part, n, NULL) || memcmp(part, e->code.linetable + i, n))
+            return false;
+        i += n;
+    }
+    return true;
+}
+
+static int decode(const struct pyb_layout *l, const struct pyb_code *c, int32_t lasti, struct pyb_position *ret,
+                  struct pyb_error *err)
+{
+    switch (l->line_table) {
+    case PYB_LNOTAB_27:
+    case PYB_LNOTAB_36:
+        pyb_lines_lnotab(c->linetable, c->linetable_len, c->firstlineno, lasti, l->line_table == PYB_LNOTAB_36, ret);
+        return 0;
+    case PYB_LINETABLE_310:
+        pyb_lines_linetable310(c->linetable, c->linetable_len, c->firstlineno, lasti, ret);
+        return 0;
+    case PYB_LOCATIONS_311:
+        pyb_lines_locations(c->linetable, c->linetable_len, c->firstlineno, lasti, ret);
+        return 0;
+    default:
+        return pyb_fail(err, PYB_E_UNSUPPORTED, "the layout %s has no known line table", l->name);
+    }
+}
+
+int pyb_code_position(struct pyb_python *py, const struct pyb_code *code, int32_t lasti, struct pyb_position *ret,
+                      struct pyb_error *err)
+{
+    struct code_entry *e = (struct code_entry *)code; // py's own: it gave the pointer out as const
+    *ret = (struct pyb_position){-1, -1, -1, -1};
+    if (lasti < 0) {
+        ret->line = code->firstlineno;
+        return 0;
+    }
+    if (e->has_last && e->last_lasti == lasti) {
+        *ret = e->last;
+        return 0;
+    }
+    int failed = need_lines(py, e, err);
+    if (!failed)
+        failed = decode(&py->layout, code, lasti, ret, err);
+    if (failed)
+        return failed;
+    e->has_last = true;
+    e->last_lasti = lasti;
+    e->last = *ret;
+    return 0;
+}
