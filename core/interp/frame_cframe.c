@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+// 3.11 and 3.12: the _PyCFrame of the innermost evaluation leads to its current frame, `previous` to all others.
+#include "base/error.h"
+#include "interp/frame_chain.h"
+
+struct cframe {
+    pyb_addr addr, current, previous; // all 0: there is none
+};
+
+static int read_cframe(struct pyb_chain *c, pyb_addr addr, struct cframe *ret, struct pyb_error *err)
+{
+    const struct pyb_layout *l = &c->py->layout;
+    *ret = (struct cframe){.addr = addr};
+    if (!addr)
+        return 0;
+    int code = pyb_field_ptr(c->py, addr, l->cframe_current_frame, &ret->current, err);
+    return code ? code : pyb_field_ptr(c->py, addr, l->cframe_previous, &ret->previous, err);
+}
+
+// The walk, seen from one evaluation.
+struct walk {
+    struct pyb_chain *c;
+    struct cframe here;
+    pyb_addr first;   // innermost frame of this evaluation, 0: none yet
+    bool innermost;   // of all evaluations
+    bool linked;      // the innermost evaluation's chain leads where its caller says
+};
+
+// Where an evaluation has linked its _PyCFrame but not yet set current_frame, that holds what the stack held before. A real
+// chain leads from the evaluation's outermost frame to the frame that was current when it began.
+static int close_evaluation(struct walk *w, pyb_addr previous, struct pyb_error *err)
+{
+    struct cframe outer;
+    struct pyb_error why = {0};
+    if (read_cframe(w->c, w->here.previous, &outer, &why)) {
+        if (err)
+            *err = why;
+        int code = pyb_chain_broken(w->c, &why, "the _PyCFrame", w->here.previous);
+        if (code)
+            return code;
+        outer = (struct cframe){0}; // the frames do not need it
+        w->c->note = NULL;
+    } else if (w->innermost && outer.current != previous) {
+        w->linked = false;
+    }
+    w->here = outer;
+    w->first = 0;
+    w->innermost = false;
+    return 0;
+}
+
+static int add(struct walk *w, const struct pyb_iframe *f, struct pyb_error *err)
+{
+    if (!w->first)
+        w->first = f->link.addr;
+    if (f->shim) {
+        int code = pyb_chain_shim(w->c, f->link.addr, err);
+        if (code <= 0)
+            return code;
+        code = close_evaluation(w, f->previous, err);
+        return code ? code : 1;
+    }
+    int code = pyb_chain_frame(w->c, &f->link, err);
+    if (code <= 0 || !f->is_entry)
+        return code;
+    code = pyb_chain_end(w->c, w->here.current == w->first ? w->here.addr : 0, err);
+    if (!code)
+        code = close_evaluation(w, f->previous, err);
+    return code ? code : 1;
+}
+
+static int follow(struct walk *w, struct pyb_error *err)
+{
+    w->innermost = w->linked = true;
+    for (pyb_addr addr = w->here.current; addr && w->linked;) {
+        struct pyb_iframe f;
+        struct pyb_error why = {0};
+        if (pyb_iframe_read(w->c, addr, &f, &why)) {
+            if (err)
+                *err = why;
+            w->linked = !w->innermost;
+            return pyb_chain_broken(w->c, &why, "the frame", addr);
+        }
+        if (!f.shim && !f.link.code) {
+            w->linked = !w->innermost;
+            w->c->note = pyb_arena_printf(w->c->arena, "the frame at 0x%llx has no code", (unsigned long long)addr);
+            return 0;
+        }
+        int go_on = add(w, &f, err);
+        if (go_on <= 0)
+            return go_on;
+        addr = f.previous;
+    }
+    return 0;
+}
+
+// From the caller of an evaluation that runs no frame yet.
+static int follow_caller(struct pyb_chain *c, const struct cframe *top, struct walk *w, struct pyb_error *err)
+{
+    *w = (struct walk){.c = c};
+    int code = read_cframe(c, top->previous, &w->here, err);
+    if (!code)
+        code = pyb_chain_end(c, top->addr, err);
+    return code ? code : follow(w, err);
+}
+
+int pyb_walk_cframes(struct pyb_chain *c, struct pyb_error *err)
+{
+    struct cframe top;
+    struct pyb_error why = {0};
+    if (!c->t->top)
+        return 0;
+    if (read_cframe(c, c->t->top, &top, &why)) {
+        if (err)
+            *err = why;
+        return pyb_chain_broken(c, &why, "the _PyCFrame", c->t->top);
+    }
+    if (!top.previous) // the thread state's own: nothing runs
+        return 0;
+    struct walk w = {.c = c, .here = top};
+    int code = top.current ? follow(&w, err) : 0;
+    if (code || (top.current && w.linked))
+        return code;
+    pyb_chain_reset(c);
+    code = follow_caller(c, &top, &w, &why);
+    if (!code && w.linked)
+        return 0;
+    pyb_chain_reset(c);
+    w = (struct walk){.c = c, .here = top};
+    return follow(&w, err);
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * The chain of frames as it lies in memory, before it is believed: what the walkers collect (frame_object.c for 2.7 to
+ * 3.10, frame_cframe.c for 3.11 and 3.12, frame_iframe.c for 3.13 on) and frame.c turns into frames and evaluations.
+ */
+#ifndef PYB_INTERP_FRAME_CHAIN_H
+#define PYB_INTERP_FRAME_CHAIN_H
+#include "interp/frame.h"
+
+/** One link, innermost first: a frame, or (code 0) the end of an evaluation. */
+struct pyb_link {
+    pyb_addr addr;       // of the frame; of what the evaluation left on the C stack, 0: nothing
+    pyb_addr code;       // tag bits cleared; 0: an evaluation ends here
+    int64_t instr;       // the pointer to the instruction as an address; up to 3.10 lasti in bytes
+    int32_t tlbc_index;  // free-threaded 3.14+: which copy of the bytecode
+    bool generator;
+};
+
+/** One stretch of the data stack (3.11+), of which the frames are read in one piece. */
+struct pyb_frame_chunk {
+    pyb_addr addr, previous;
+    uint64_t length;
+};
+
+struct pyb_chain {
+    struct pyb_python *py;
+    const struct pyb_tstate *t;
+    struct pyb_arena *arena;
+    struct pyb_link *links;    // in the context's memory
+    size_t n, cap;
+    uint32_t n_frames, max_frames;
+    // A chain that turns back on itself (Brent): every power of two the tortoise jumps to where we are.
+    pyb_addr tortoise;
+    uint64_t power, steps;
+    struct pyb_frame_chunk chunk;
+    const char *note;          // why it ended early
+};
+
+void pyb_chain_init(struct pyb_chain *c, struct pyb_python *py, const struct pyb_tstate *t, uint32_t max_frames,
+                    struct pyb_arena *arena);
+void pyb_chain_deinit(struct pyb_chain *c);
+/** Forgets all links. */
+void pyb_chain_reset(struct pyb_chain *c);
+/** Appends a frame. 1: go on, 0: the chain ends here (a note says why: a cycle, the limit), negative: no memory. */
+int pyb_chain_frame(struct pyb_chain *c, const struct pyb_link *link, struct pyb_error *err);
+/** As above for a shim: closes the current evaluation. */
+int pyb_chain_shim(struct pyb_chain *c, pyb_addr addr, struct pyb_error *err);
+/** Closes the current evaluation. 0 or negative. */
+int pyb_chain_end(struct pyb_chain *c, pyb_addr stack_addr, struct pyb_error *err);
+/** 0: the chain ends with the reason as a note; negative: err is no property of the chain and the call must fail. */
+int pyb_chain_broken(struct pyb_chain *c, const struct pyb_error *why, const char *what, pyb_addr addr);
+
+/** An interpreter frame (3.11+), decoded. */
+struct pyb_iframe {
+    struct pyb_link link;
+    pyb_addr previous;
+    int64_t owner;
+    bool is_entry;  // 3.11
+    bool shim;      // stands for an evaluation, runs nothing (3.12+)
+};
+int pyb_iframe_read(struct pyb_chain *c, pyb_addr addr, struct pyb_iframe *ret, struct pyb_error *err);
+
+/** The walkers. 0: the chain was followed to its end or c->note says why not; negative as above. */
+int pyb_walk_frame_objects(struct pyb_chain *c, struct pyb_error *err);
+int pyb_walk_cframes(struct pyb_chain *c, struct pyb_error *err);
+int pyb_walk_iframes(struct pyb_chain *c, struct pyb_error *err);
+#endif
