@@ -9,6 +9,17 @@ WARN    = -Wall -Wextra -Wshadow -Wconversion -Werror
 CPPFLAGS += -D_GNU_SOURCE -Icore -Icore/include
 CFLAGS  += -std=gnu11 $(OPT) $(WARN) -fPIC -fvisibility=hidden
 LDLIBS  = -lelf -ldw -lz
+# .gnu_debugdata is xz; without liblzma its symbols are missing.
+ifeq ($(shell pkg-config --exists liblzma && echo yes),yes)
+CPPFLAGS += -DPYB_HAVE_LZMA
+LDLIBS  += -llzma
+endif
+# --- optional: .zst cores
+ifeq ($(shell pkg-config --exists libzstd 2>/dev/null && echo yes),yes)
+CPPFLAGS += -DPYB_HAVE_ZSTD $(shell pkg-config --cflags libzstd)
+LDLIBS   += $(shell pkg-config --libs libzstd)
+endif
+# ---
 
 VERSION := $(shell sed -n 's/^\#define PYB_VERSION "\(.*\)"/\1/p' core/include/pybraid.h)
 

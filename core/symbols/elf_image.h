@@ -16,15 +16,32 @@ struct pyb_elf_symbol { uint64_t value, size; uint8_t type, bind; };
 /** Takes the fd. Regular files only. */
 int pyb_elf_open_fd(struct pyb_ctx *ctx, int fd, struct pyb_elf **ret, struct pyb_error *err);
 int pyb_elf_open_memory(struct pyb_ctx *ctx, struct pyb_memory *mem, pyb_addr ehdr, struct pyb_elf **ret, struct pyb_error *err);
+/** As pyb_elf_open_memory() where only the program headers are known (AT_PHDR) and no ELF header is mapped. */
+int pyb_elf_open_phdrs(struct pyb_ctx *ctx, struct pyb_memory *mem, pyb_addr phdrs, uint16_t n, pyb_addr bias, struct pyb_elf **ret,
+                       struct pyb_error *err);
 void pyb_elf_free(struct pyb_elf *e);
 
 bool pyb_elf_is_file(const struct pyb_elf *e);
+/** The file's descriptor (it stays the ELF's), or -1. */
+int pyb_elf_fd(const struct pyb_elf *e);
+/** Load bias of an image in memory; 0 for files. */
+pyb_addr pyb_elf_memory_bias(const struct pyb_elf *e);
 uint8_t pyb_elf_ptr_size(const struct pyb_elf *e);
 uint16_t pyb_elf_machine(const struct pyb_elf *e);
+/** ET_EXEC, ET_DYN, ... */
+uint16_t pyb_elf_type(const struct pyb_elf *e);
 const struct pyb_elf_segment *pyb_elf_segments(const struct pyb_elf *e, size_t *ret_n);
 /** Build id bytes; NULL and 0 when none. */
 const uint8_t *pyb_elf_build_id(struct pyb_elf *e, size_t *ret_len);
 const char *pyb_elf_soname(struct pyb_elf *e);
+/** Value of DT_DEBUG: in memory the address of the dynamic linker's r_debug, else 0. */
+pyb_addr pyb_elf_dt_debug(struct pyb_elf *e);
+/**
+ * Is a file the object whose ELF header lies at `ehdr` of the target's memory? By build-id where both have one, else by the headers' bytes
+ * (and the rest of their page when nothing may have written to it).
+ */
+enum pyb_same { PYB_SAME, PYB_DIFFERENT, PYB_SAME_UNKNOWN };
+enum pyb_same pyb_elf_compare(struct pyb_elf *file, struct pyb_memory *mem, pyb_addr ehdr);
 /** .dynsym by its hash table (GNU, SysV), then .symtab, then .gnu_debugdata's .symtab (one pass each, cached). Defined symbols only. */
 int pyb_elf_symbol(struct pyb_elf *e, const char *name, struct pyb_elf_symbol *ret);
 /** Symbol that starts exactly at, or whose size covers, vaddr: the innermost of them; *ret_start its value. NULL when none. Functions only. */
