@@ -22,6 +22,10 @@ except NameError:
     text_type = str
 
 
+# Codecs are imported when first used, and 2.7 has one import lock: it may be held by a thread that blocks.
+json.dumps(b"".decode("utf-8") + u"".encode("ascii").decode("ascii"))
+
+
 def as_text(value):
     """A name as text; 2.7 has bytes there."""
     if value is None or isinstance(value, text_type):
