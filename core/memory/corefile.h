@@ -35,6 +35,8 @@ struct pyb_core_facts {
     const char *note;                // truncated, or NULL
 };
 int pyb_core_open(struct pyb_ctx *ctx, const char *path, struct pyb_memory **ret, struct pyb_error *err);
+/** The same from an open file, which the reader then owns (also when opening fails); `path` is for messages. */
+int pyb_core_open_fd(struct pyb_ctx *ctx, int fd, const char *path, struct pyb_memory **ret, struct pyb_error *err);
 /** Valid as long as the memory. */
 const struct pyb_core_facts *pyb_core_facts(struct pyb_memory *core);
 /** From now on, bytes of [start, end) that the core lacks come from fd at `offset`. The fd is duplicated. */

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which process it is: a pid may be given to somebody else once the process has been reaped. /proc/PID opened as a directory and a pidfd
-// stay bound to the process that had the pid at that moment. process_vm_readv() takes a number, so after a read the pidfd is asked whether
-// the process still lives; that costs a system call, hence only when the last answer is older than CHECK_NS. A pid comes round again after
-// at least 32768 forks: not within that time.
+// Which process it is: a pid may be given to somebody else once the process has been reaped. /proc/PID opened as
+// a directory and a pidfd stay bound to the process that had the pid at that moment. process_vm_readv() takes a
+// number, so after a read the pidfd is asked whether the process still lives; that costs a system call, hence only
+// when the last answer is older than CHECK_NS. A pid comes round again after as many forks as there are pids (32768
+// at least on any usual system): not within that time.
 #include "memory/live.h"
 
 #include <elf.h>

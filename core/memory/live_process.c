@@ -32,7 +32,7 @@ static bool read_text(int dir_fd, const char *name, char *buf, size_t size)
     return n >= 0 && done > 0;
 }
 
-// The text after "\nNAME:" and blanks in a status file, or NULL. The name of the process comes first and is escaped by the kernel.
+// The text after "\nNAME:" and blanks in a status file, or NULL. The kernel escapes line ends in the process's name.
 static const char *status_field(const char *status, const char *name)
 {
     size_t len = strlen(name);
