@@ -19,6 +19,10 @@ struct pyb_python {
     bool free_threaded, debug_build;
     pyb_addr runtime;             // _PyRuntime (3.7+), else 0
     pyb_addr interp_head_at;      // address of the pointer to the first interpreter state
+    pyb_addr other_heads[4];      // 2.7-3.6 without a symbol: other variables that point at interpreters (runtime.c chooses)
+    uint32_t n_other_heads;
+    bool initialized;             // an interpreter existed when it was found; `note` says what is the matter otherwise
+    const char *note;             // NULL, or a remark about the whole interpreter
     struct pyb_module *module;    // that holds the interpreter
     const char *found_by;
     uint32_t n_candidates;
