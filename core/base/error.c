@@ -6,18 +6,26 @@
 #include <stdio.h>
 #include <string.h>
 
-// Messages quote paths and names of the target: what is left of them is one line that cannot drive a
-// terminal, and a cut does not leave half a character.
+// A text that was cut may end within a character of UTF-8: none of it stays.
+static void drop_partial_character(char *text, size_t len)
+{
+    size_t start = len;
+    while (start > 0 && len - start < 3 && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
+        start--;
+    if (start == 0 || (unsigned char)text[start - 1] < 0xc0)
+        return;
+    unsigned char lead = (unsigned char)text[start - 1];
+    size_t want = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    if (len - (start - 1) < want)
+        text[start - 1] = '\0';
+}
+
+// Messages quote paths and names of the target: they come out as one line that cannot drive a terminal.
 static void make_printable(char *text, size_t size)
 {
     size_t len = strlen(text);
-    if (len + 1 == size) {
-        size_t start = len;
-        while (start > 0 && len - start < 4 && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
-            start--;
-        if (start > 0 && (unsigned char)text[start - 1] >= 0xc0)
-            text[start - 1] = '\0';
-    }
+    if (len + 1 == size)
+        drop_partial_character(text, len);
     for (unsigned char *p = (unsigned char *)text; *p; p++) {
         bool c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
         if (c1)

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+# Unit tests: each tests/unit/test_*.c is one cmocka program, linked with the internals of the core.
+#   make unit                                   all of them; the first failure does not hide the rest
+#   make unit UNIT=memory                       those whose name contains it
+#   make unit RUN='valgrind -q --error-exitcode=99 --leak-check=full --trace-children=no'   (make unit-valgrind)
+#   make B=build-san CC=clang SAN='-fsanitize=address,undefined -fno-sanitize-recover=all' unit
+UNIT_SRC := $(sort $(wildcard tests/unit/test_*$(UNIT)*.c))
+UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
+UNIT_SECONDS ?= 300
+
+.PHONY: unit unit-valgrind unit-build
+unit-build: $(UNIT_BIN)
+
+$(B)/unit/%: tests/unit/%.c $(LIB)/libpybraid-internal.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) -Itests/unit -MMD -MP -MF $@.d $< $(LIB)/libpybraid-internal.a -o $@ \
+	    $(LDFLAGS) -lcmocka $(LDLIBS)
+
+unit: $(UNIT_BIN)
+	@test -n "$(UNIT_BIN)" || { echo "unit: no tests/unit/test_*$(UNIT)*.c"; exit 1; }
+	@failed=; for t in $(UNIT_BIN); do \
+	    echo "== $$t"; timeout $(UNIT_SECONDS) $(RUN) $$t || failed="$$failed $$t"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "unit: failed:$$failed"; exit 1; fi; echo "unit: $(words $(UNIT_BIN)) programs passed"
+
+unit-valgrind:
+	@$(MAKE) --no-print-directory unit RUN='valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite'
+
+-include $(UNIT_BIN:%=%.d)
