@@ -53,7 +53,7 @@ bool pyb_version_scan_banner(const char *data, size_t len, struct pyb_version *r
 void pyb_version_scan_constants(const char *data, size_t len, const struct pyb_version *expect, struct pyb_version_evidence *ev);
 
 /**
- * Best ranked version with a second source that agrees. *ret_note (arena-less, static or NULL): only one source, or a contradiction.
+ * Best ranked version with a second source that agrees. *ret_note, static or NULL: only one source, or a contradiction.
  * 0, or PYB_E_NOTFOUND when there is no evidence at all.
  */
 int pyb_version_decide(const struct pyb_version_evidence *ev, struct pyb_version *ret, unsigned *ret_agreeing, const char **ret_note);
