@@ -14,4 +14,9 @@ void pyb_out_printf(struct pyb_out *o, const char *format, ...) __attribute__((f
 void pyb_out_escaped(struct pyb_out *o, const char *utf8);      // for a terminal
 void pyb_out_json_string(struct pyb_out *o, const char *utf8);  // with quotes; NULL: null
 int pyb_out_finish(struct pyb_out *o);                          // flushes; 0 or PYB_E_FAILED
+void pyb_out_spaces(struct pyb_out *o, size_t n);
+/** Columns that pyb_out_escaped() takes: one for each code point or escaped character. */
+size_t pyb_out_width(const char *utf8);
+/** The part after the last slash. */
+const char *pyb_basename(const char *path);
 #endif
