@@ -83,7 +83,7 @@ static int follow(struct walk *w, struct pyb_error *err)
         }
         if (!f.shim && !f.link.code) {
             w->linked = !w->innermost;
-            w->c->note = pyb_arena_printf(w->c->arena, "the frame at 0x%llx has no code", (unsigned long long)addr);
+            pyb_chain_note(w->c, "the frame at 0x%llx has no code", (unsigned long long)addr);
             return 0;
         }
         int go_on = add(w, &f, err);
@@ -123,8 +123,11 @@ int pyb_walk_cframes(struct pyb_chain *c, struct pyb_error *err)
         return code;
     pyb_chain_reset(c);
     code = follow_caller(c, &top, &w, &why);
-    if (!code && w.linked)
+    if (!code && w.linked) {
+        if (!c->n_frames && !c->note)
+            pyb_chain_reset(c); // nothing ran before either
         return 0;
+    }
     pyb_chain_reset(c);
     w = (struct walk){.c = c, .here = top};
     return follow(&w, err);

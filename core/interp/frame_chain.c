@@ -2,6 +2,9 @@
 // Collecting links: growth, the limit on frames, cycles; decoding one interpreter frame, and reading ahead of it.
 #include "interp/frame_chain.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "base/error.h"
 
 #define IFRAME_MAX 256
@@ -27,6 +30,17 @@ void pyb_chain_reset(struct pyb_chain *c)
     c->power = 1;
     c->steps = 0;
     c->note = NULL;
+}
+
+void pyb_chain_note(struct pyb_chain *c, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    const char *kept = pyb_arena_strdup(c->arena, text);
+    c->note = kept ? kept : "cut; no memory to say why";
 }
 
 static int append(struct pyb_chain *c, const struct pyb_link *link, struct pyb_error *err)
@@ -77,7 +91,7 @@ static bool ends_in_cycle(struct pyb_chain *c, pyb_addr addr)
 {
     if (!turns_back(c, addr))
         return false;
-    c->note = pyb_arena_printf(c->arena, "the chain of frames turns back to 0x%llx", (unsigned long long)addr);
+    pyb_chain_note(c, "the chain of frames turns back to 0x%llx", (unsigned long long)addr);
     return true;
 }
 
@@ -86,7 +100,7 @@ int pyb_chain_frame(struct pyb_chain *c, const struct pyb_link *link, struct pyb
     if (ends_in_cycle(c, link->addr))
         return 0;
     if (c->n_frames >= c->max_frames) {
-        c->note = pyb_arena_printf(c->arena, "more than %u frames", c->max_frames);
+        pyb_chain_note(c, "more than %u frames", c->max_frames);
         return 0;
     }
     int code = append(c, link, err);
@@ -121,7 +135,7 @@ int pyb_chain_broken(struct pyb_chain *c, const struct pyb_error *why, const cha
     case PYB_E_UNSUPPORTED:
         return why->code;
     default:
-        c->note = pyb_arena_printf(c->arena, "%s at 0x%llx cannot be read: %s", what, (unsigned long long)addr, why->what);
+        pyb_chain_note(c, "%s at 0x%llx cannot be read: %s", what, (unsigned long long)addr, why->what);
         return 0;
     }
 }

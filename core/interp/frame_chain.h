@@ -47,6 +47,8 @@ int pyb_chain_frame(struct pyb_chain *c, const struct pyb_link *link, struct pyb
 int pyb_chain_shim(struct pyb_chain *c, pyb_addr addr, struct pyb_error *err);
 /** Closes the current evaluation. 0 or negative. */
 int pyb_chain_end(struct pyb_chain *c, pyb_addr stack_addr, struct pyb_error *err);
+/** Says why the chain ends early. */
+void pyb_chain_note(struct pyb_chain *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /** 0: the chain ends with the reason as a note; negative: err is no property of the chain and the call must fail. */
 int pyb_chain_broken(struct pyb_chain *c, const struct pyb_error *why, const char *what, pyb_addr addr);
 

@@ -21,7 +21,7 @@ int pyb_walk_iframes(struct pyb_chain *c, struct pyb_error *err)
             return pyb_chain_broken(c, &why, "the frame", addr);
         }
         if (!f.shim && !f.link.code) {
-            c->note = pyb_arena_printf(c->arena, "the frame at 0x%llx has no code", (unsigned long long)addr);
+            pyb_chain_note(c, "the frame at 0x%llx has no code", (unsigned long long)addr);
             return 0;
         }
         int code = f.shim ? pyb_chain_shim(c, addr, err) : pyb_chain_frame(c, &f.link, err);

@@ -58,7 +58,7 @@ int pyb_walk_frame_objects(struct pyb_chain *c, struct pyb_error *err)
             return pyb_chain_broken(c, &why, "the frame object", addr);
         }
         if (!link.code) {
-            c->note = pyb_arena_printf(c->arena, "the frame object at 0x%llx has no code", (unsigned long long)addr);
+            pyb_chain_note(c, "the frame object at 0x%llx has no code", (unsigned long long)addr);
             return 0;
         }
         int go_on = pyb_chain_frame(c, &link, err);
