@@ -15,6 +15,7 @@
 #define PYB_ELF_MAX_NAME 16384u       // bytes of one symbol's name
 #define PYB_ELF_MAX_NOTES 16u
 #define PYB_ELF_PAGE 4096u
+#define PYB_ELF_MAX_TOUCHED 65536u   // pages of one file in a recording
 
 enum pyb_elf_source {
     PYB_ELF_FILE,   // fd, pread
@@ -81,6 +82,8 @@ struct pyb_elf {
     size_t n_pages;
     unsigned quiet;                     // > 0: reads are not noted for recordings, the answers are
     struct pyb_map touched;             // page indices of the file that were read
+    uint64_t *touched_list;             // the same, in the order of their first use
+    size_t cap_touched;
     // From the headers
     uint8_t ptr_size;
     bool big_endian;

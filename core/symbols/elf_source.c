@@ -11,13 +11,31 @@ struct pyb_bytes pyb_elf_bytes(const struct pyb_elf *e, const void *data, size_t
     return pyb_bytes(data, len, e->ptr_size, e->big_endian);
 }
 
+static bool touch(struct pyb_elf *e, uint64_t page)
+{
+    if (pyb_map_get(&e->touched, page, NULL))
+        return true;
+    size_t n = e->touched.used, old = e->cap_touched, cap = old ? old * 2 : 64;
+    if (n == old) {
+        void *more = pyb_realloc(e->ctx, e->touched_list, old * sizeof(page), cap * sizeof(page));
+        if (!more)
+            return false;
+        e->touched_list = more;
+        e->cap_touched = cap;
+    }
+    if (n >= PYB_ELF_MAX_TOUCHED || pyb_map_put(&e->touched, page, 1) != 0)
+        return false;
+    e->touched_list[n] = page;
+    return true;
+}
+
 // A recording must be able to give the same bytes again. Out of memory here only makes the recording poorer.
 static void note_touched(struct pyb_elf *e, uint64_t offset, size_t len)
 {
     if (e->quiet || len == 0)
         return;
     for (uint64_t page = offset / PYB_ELF_PAGE; page <= (offset + len - 1) / PYB_ELF_PAGE; page++) {
-        if (!pyb_map_get(&e->touched, page, NULL) && pyb_map_put(&e->touched, page, 1) != 0)
+        if (!touch(e, page))
             return;
     }
 }

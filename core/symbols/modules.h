@@ -45,10 +45,21 @@ void pyb_modules_free(struct pyb_modules *m);
 
 size_t pyb_modules_count(const struct pyb_modules *m);
 struct pyb_module *pyb_modules_at(struct pyb_modules *m, size_t index);
-/** The module that has `addr` mapped, or NULL. */
+/** The program itself, or NULL when that is unknown. */
+struct pyb_module *pyb_modules_executable(struct pyb_modules *m);
+/** The list ended early: more mappings or files than the limits allow. */
+bool pyb_modules_cut(const struct pyb_modules *m);
+/**
+ * The target has run. Reads a live process' list again; *ret_changed tells whether files came or went: only then t->modules is another list (open
+ * ELFs move to it; pointers to modules do not survive). Other sources: nothing to do.
+ */
+int pyb_modules_refresh(struct pyb_target *t, bool *ret_changed, struct pyb_error *err);
+/** A new list of the same target takes over what `old` has open. */
+void pyb_modules_adopt(struct pyb_modules *m, struct pyb_modules *old);
+/** The module that has `addr` mapped, or whose open ELF has its .bss there; or NULL. */
 struct pyb_module *pyb_modules_find(struct pyb_modules *m, pyb_addr addr);
 /** The mapping that holds addr, or NULL (a front end without maps has none: then all of a module counts as mapped). */
-const struct pyb_mapping *pyb_modules_mapping(struct pyb_modules *m, pyb_addr addr);
+const struct pyb_mapping *pyb_modules_mapping(const struct pyb_modules *m, pyb_addr addr);
 const struct pyb_mapping *pyb_modules_mappings(const struct pyb_modules *m, size_t *ret_n);
 /** Opens the module's ELF on first use. 0 and *ret, or why not. *ret belongs to the module. */
 int pyb_module_elf(struct pyb_target *t, struct pyb_module *mod, struct pyb_elf **ret, struct pyb_error *err);
@@ -56,10 +67,18 @@ int pyb_module_elf(struct pyb_target *t, struct pyb_module *mod, struct pyb_elf 
 int pyb_modules_back_core(struct pyb_target *t, struct pyb_error *err);
 
 /**
- * Every definition of a global symbol in every module, front end's answer last; verified to be defined (not SHN_UNDEF). At most `max`; returns how many.
+ * Definitions of a global symbol, at most `max`; returns how many. Modules are opened lazily: first the executable and what is called
+ * libpython*, the others only when those have none, the front end's answer only when no file has one. Verified to be defined (not SHN_UNDEF).
  */
-struct pyb_symbol_hit { struct pyb_module *module; pyb_addr addr; uint64_t size; };
+struct pyb_symbol_hit { struct pyb_module *module; pyb_addr addr; uint64_t size; }; // module NULL: the front end's word, in no module
 size_t pyb_target_symbol(struct pyb_target *t, const char *name, struct pyb_symbol_hit *ret, size_t max);
+/**
+ * The same one at a time, through all stages: for callers that check each candidate and go on when it does not hold.
+ *     struct pyb_symbol_search s = {.name = "_PyRuntime"};
+ *     while (pyb_symbol_next(t, &s, &hit)) ...
+ */
+struct pyb_symbol_search { const char *name; int stage; size_t next; pyb_addr last; };
+bool pyb_symbol_next(struct pyb_target *t, struct pyb_symbol_search *s, struct pyb_symbol_hit *ret);
 
 /** Name and extent of the function at pc by the rules of the design: a symbol names pc only if it starts the FDE that covers pc, or its size covers pc. */
 struct pyb_function {
