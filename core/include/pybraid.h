@@ -257,6 +257,12 @@ PYB_API void pyb_process_free(struct pyb_process *p);
 /** repr() of one object of the target, as `py-print` shows it; text lives as long as the session's next call. */
 PYB_API int pyb_repr(struct pyb_session *s, pyb_addr object, const struct pyb_read_options *options,
                      const char **ret, struct pyb_error *err);
+/**
+ * Locals of one Python frame of a result, read now: for a front end that shows the locals of one frame only. Arguments first, then
+ * locals, cells and free variables. They live as long as the session's next call.
+ */
+PYB_API int pyb_frame_locals(struct pyb_session *s, const struct pyb_frame *frame, const struct pyb_read_options *options,
+                             const struct pyb_local **ret, uint32_t *ret_n, struct pyb_error *err);
 /** A global or builtin name seen from a Python frame (locals are in the frame); PYB_E_NOTFOUND when unbound. */
 PYB_API int pyb_lookup_name(struct pyb_session *s, const struct pyb_frame *frame, const char *name,
                             pyb_addr *ret, const char **ret_scope, struct pyb_error *err);
