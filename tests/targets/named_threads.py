@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Threads with all kinds of names, and a subinterpreter where the version has one; all of them block in read().
+
+    named_threads.py ACCOUNT.json [--threads 5] [--spin 0] [--subinterpreter 0]
+
+--spin 1: one more thread, "spinner", that runs Python all the time. The account's facts: "interpreters", their ids.
+"""
+import os
+import sys
+import threading
+
+from common import Account, native_id, parse
+
+NAMES = ["plain", "with space", "tab\there", "0", "x" * 300]
+if sys.version_info[0] >= 3:
+    NAMES += ["caf\u00e9", "\u0442\u0435\u043a\u0441\u0442", "\u65e5\u672c", "\U0001f40d snake"]
+
+
+def new_interpreter():
+    """(id, run) of a new subinterpreter; None where there is no way to make one."""
+    try:
+        import _interpreters as module
+    except ImportError:
+        try:
+            import _xxsubinterpreters as module
+        except ImportError:
+            return None
+    made = module.create()
+    return int(made), lambda source: module.run_string(made, source)
+
+
+def block(account, fd):
+    account.will_block_in("read")
+    account.record()
+    os.read(fd, 1)
+
+
+def spin(account):
+    account.record()
+    while True:
+        pass
+
+
+def occupy(run, fd, entered):
+    run("import os, threading\nos.write(%d, b'x')\nos.read(%d, 1)" % (entered, fd))
+
+
+def main():
+    path, options = parse({"threads": 5, "spin": 0, "subinterpreter": 0})
+    fd, _ = os.pipe()
+    account = Account(path, threads=1 + options["threads"] + options["spin"])
+    account.facts["subinterpreter"] = None
+    made = new_interpreter() if options["subinterpreter"] else None
+    if made:
+        watch, entered = os.pipe()
+        thread = threading.Thread(target=occupy, args=(made[1], fd, entered), name="occupied")
+        thread.daemon = True
+        thread.start()
+        os.read(watch, 1)
+        account.facts["subinterpreter"] = {"id": made[0], "ident": thread.ident, "main_tid": native_id()}
+    for i in range(options["threads"]):
+        name = NAMES[i] if i < len(NAMES) else "worker-%d" % i
+        thread = threading.Thread(target=block, args=(account, fd), name=name)
+        thread.daemon = True
+        thread.start()
+    if options["spin"]:
+        thread = threading.Thread(target=spin, args=(account,), name="spinner")
+        thread.daemon = True
+        thread.start()
+    block(account, fd)
+
+
+if __name__ == "__main__":
+    main()
