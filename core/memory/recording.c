@@ -178,10 +178,11 @@ static int load_header(struct recording *r, struct pyb_bytes *file, uint32_t *re
 {
     if (file->len < PYB_REC_MAGIC_LEN || memcmp(file->data, PYB_REC_MAGIC, PYB_REC_MAGIC_LEN) != 0)
         return pyb_fail(err, PYB_E_UNSUPPORTED, "%s is no recording", r->path);
-    uint16_t version = pyb_get_u16(file, 8), size = pyb_get_u16(file, 10);
+    uint16_t version = pyb_get_u16(file, 8);
     if (!file->bad && version != PYB_REC_VERSION)
         return pyb_fail(err, PYB_E_UNSUPPORTED, "%s is a recording of version %u, this is for version %u", r->path, version,
                         PYB_REC_VERSION);
+    uint16_t size = pyb_get_u16(file, 10);
     if (file->len < PYB_REC_HEADER + PYB_REC_TRAILER || size < PYB_REC_HEADER || size > file->len - PYB_REC_TRAILER)
         return fail_corrupt(r, "it is too short", err);
     file->len -= PYB_REC_TRAILER;
