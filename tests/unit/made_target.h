@@ -10,7 +10,9 @@
 #include "interp/python.h"
 
 #define MADE_BASE 0x10000u
+#ifndef MADE_SIZE
 #define MADE_SIZE (1u << 20)
+#endif
 
 struct made {
     struct pyb_memory mem; // first
