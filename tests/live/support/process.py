@@ -11,9 +11,9 @@ PR_SET_PDEATHSIG = 1
 # System calls in which targets block, by number (x86_64, then aarch64).
 SYSCALLS = {
     "x86_64": {"read": 0, "poll": 7, "select": 23, "pause": 34, "nanosleep": 35, "futex": 202, "clock_nanosleep": 230,
-               "epoll_wait": 232, "pselect6": 270, "ppoll": 271, "wait4": 61, "rt_sigtimedwait": 128},
+               "epoll_wait": 232, "pselect6": 270, "ppoll": 271, "wait4": 61, "tgkill": 234, "rt_sigtimedwait": 128},
     "aarch64": {"read": 63, "nanosleep": 101, "futex": 98, "clock_nanosleep": 115, "pselect6": 72, "ppoll": 73,
-                "wait4": 260, "rt_sigtimedwait": 137},
+                "wait4": 260, "tgkill": 131, "rt_sigtimedwait": 137},
 }[os.uname().machine]
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -34,6 +34,13 @@ def before_exec(stack_bytes=None, core=False):
         if core:
             resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     return prepare
+
+
+def tgkill(pid, tid, number):
+    """A signal for one thread."""
+    if _libc.syscall(ctypes.c_long(SYSCALLS["tgkill"]), pid, tid, number) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), "tgkill(%d, %d, %d)" % (pid, tid, number))
 
 
 def read_text(path):
