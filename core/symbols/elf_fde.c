@@ -11,6 +11,7 @@
 #include "symbols/elf_extents.h"
 
 #define DATAREL_SDATA4 0x3b // the table encoding that every linker writes
+#define MAX_SAME_START 4u   // BOLT: a patched entry's 5 bytes and the old function have FDEs with one start
 #define BLOCK 64u           // entries read at once when so few are left
 
 struct hdr { uint64_t vaddr, table, count; };
@@ -56,8 +57,8 @@ static size_t read_entries(struct pyb_elf *e, const struct hdr *h, uint64_t inde
     return n;
 }
 
-// Last entry with start <= vaddr. FAULT: unreadable, CORRUPT: not sorted, NOTFOUND: all start above.
-static int search(struct pyb_elf *e, const struct hdr *h, uint64_t vaddr, struct entry *ret)
+// Index of the last entry with start <= vaddr. FAULT: unreadable, CORRUPT: not sorted, NOTFOUND: all start above.
+static int search(struct pyb_elf *e, const struct hdr *h, uint64_t vaddr, uint64_t *ret)
 {
     uint64_t low = 0, high = h->count; // entries in [low, high) are open
     uint64_t low_start = 0, high_start = UINT64_MAX;
@@ -85,7 +86,7 @@ static int search(struct pyb_elf *e, const struct hdr *h, uint64_t vaddr, struct
             return PYB_E_CORRUPT;
         low_start = block[i].start;
         if (block[i].start <= vaddr) {
-            *ret = block[i];
+            *ret = low + i;
             rc = 0;
         }
     }
@@ -114,15 +115,26 @@ static int read_fde(struct pyb_elf *e, const struct entry *entry, struct pyb_elf
 static int find_by_hdr(struct pyb_elf *e, uint64_t vaddr, struct pyb_elf_extent *ret)
 {
     struct hdr h;
-    struct entry entry = {0};
+    uint64_t index = 0, first_start = 0;
     if (!read_hdr(e, &h))
         return PYB_E_CORRUPT;
-    int rc = search(e, &h, vaddr, &entry);
-    if (rc == 0)
+    int rc = search(e, &h, vaddr, &index);
+    if (rc)
+        return rc;
+    for (unsigned i = 0; i < MAX_SAME_START; i++, index--) {
+        struct entry entry;
+        if (read_entries(e, &h, index, 1, &entry) != 1)
+            return PYB_E_FAULT;
+        if (i > 0 && entry.start != first_start)
+            break;
+        first_start = entry.start;
         rc = read_fde(e, &entry, ret);
-    if (rc == 0 && vaddr >= ret->end)
-        rc = PYB_E_NOTFOUND;
-    return rc;
+        if (rc != 0 || vaddr < ret->end)
+            return rc;
+        if (index == 0)
+            break;
+    }
+    return PYB_E_NOTFOUND;
 }
 
 static int find_by_extents(struct pyb_elf *e, uint64_t vaddr, bool hdr_good, struct pyb_elf_extent *ret)
@@ -137,7 +149,7 @@ static int find_by_extents(struct pyb_elf *e, uint64_t vaddr, bool hdr_good, str
         else
             high = mid;
     }
-    if (low == 0 || vaddr >= e->extents[low - 1].end)
+    if (low == 0 || vaddr >= e->extents[low - 1].end) // of those with one start the longest comes last
         return PYB_E_NOTFOUND;
     *ret = e->extents[low - 1];
     return 0;

@@ -221,14 +221,18 @@ static void open_pid(struct opening *o)
 static void open_core(struct opening *o)
 {
     if (o->mod->path[0] == '/') {
-        bool is_exe = o->index == o->m->executable && o->m->exe;
-        if (is_exe && try_path(o, -1, o->m->exe, TRUST_UNLESS_DIFFERENT))
+        const char *given = o->index == o->m->executable ? o->m->exe : NULL;
+        if (given && try_path(o, -1, given, TRUST_UNLESS_DIFFERENT))
             return;
-        if (try_path(o, -1, o->mod->path, TRUST_UNLESS_DIFFERENT))
+        if (try_path(o, -1, o->mod->path, TRUST_UNLESS_DIFFERENT)) {
+            if (given)
+                o->mod->elf_note = pyb_arena_printf(&o->m->arena, "%s is not this core's program, %s is", given, o->mod->path);
             return;
+        }
     }
-    (void)try_memory(o, o->regular ? "the file on this host is another build: image read from the core"
-                                   : "file not on this host: image read from the core");
+    const char *note = o->regular ? "the file on this host is another build: image read from the core"
+                                  : "file not on this host: image read from the core";
+    (void)try_memory(o, o->mod->path[0] == '/' ? note : NULL); // the vDSO has no file
 }
 
 static bool is_local_path(const char *path)
