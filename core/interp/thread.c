@@ -175,10 +175,10 @@ static int read_runtime(struct walk *w, struct pyb_error *err)
     return rc;
 }
 
-// Before 3.7 nothing in memory says who the main thread is: the thread state made first, the last one of the main interpreter's list.
+// Before 3.8 nothing in memory says who the main thread is: the thread state made first, the last one of the main interpreter's list.
 static void guess_main(struct walk *w)
 {
-    if (w->py->runtime || w->ret->note || w->ret->n == 0)
+    if (pyb_has_field(w->py->layout.runtime_main_thread) || w->ret->note || w->ret->n == 0)
         return;
     w->ret->items[w->ret->n - 1].main = true;
 }
