@@ -30,7 +30,8 @@ static void build(struct pyb_buf *b, const uint8_t *data, size_t size)
     put(b, 8, 1);
     put(b, 0, 3);
     put(b, 4096, 4);
-    put(b, 0, 12); // the number of sections: below
+    put(b, 0, 4); // the number of sections: below
+    put(b, 0, 8);
     uint32_t n = 0;
     while (size >= 3) {
         size_t name = data[0] >> 2 & 15, len = (size_t)(data[1] | data[2] << 8);
