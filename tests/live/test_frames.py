@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames of live targets: names, files, lines and columns of every thread equal the target's own account."""
+import json
+import os
+import subprocess
+
+import pytest
+
+from support import pythons
+from support.target import start
+
+BUILD = os.environ.get("PYBRAID_BUILD", os.path.join(pythons.REPO, "build"))
+
+
+@pytest.fixture(scope="module")
+def frames_of():
+    """Runs the program that shows the core's frames; built here, from the library as it stands."""
+    done = subprocess.run(["make", "-s", "-C", pythons.REPO, os.path.join("build", "tools", "frames")],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+    assert done.returncode == 0, done.stdout[-3000:]
+
+    def read(pid, *arguments):
+        done = subprocess.run([os.path.join(BUILD, "tools", "frames"), *arguments, str(pid)], timeout=60,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert done.returncode == 0, done.stderr.decode("utf-8", "replace")[-2000:]
+        return json.loads(done.stdout.decode("utf-8"))  # strictly: all text must be UTF-8
+
+    return read
+
+
+def ours(frame):
+    """One of our frames as the account writes them."""
+    entry = {key: frame[key] for key in ("name", "qualname", "file", "lasti")}
+    for key in ("line", "end_line", "column", "end_column"):
+        entry[key] = frame[key] if frame[key] >= 0 else None
+    return entry
+
+
+def theirs(frame):
+    return {key: frame[key] for key in ("name", "qualname", "file", "lasti", "line", "end_line", "column", "end_column")}
+
+
+def compare(python, seen, account):
+    assert len(seen["threads"]) >= len(account["threads"])
+    for thread in account["threads"]:
+        match = [t for t in seen["threads"] if t["native_tid"] in (thread["tid"], 0) and t["ident"] == thread["ident"]]
+        if thread["ident"] is None:
+            match = [t for t in seen["threads"] if t["native_tid"] == thread["tid"]]
+        assert len(match) == 1, (thread["tid"], thread["ident"], seen["threads"])
+        assert match[0]["complete"], match[0]["note"]
+        mine, told = match[0]["frames"], thread["frames"]
+        for index, (a, b) in enumerate(zip(mine, told)):
+            assert "error" not in a, a
+            assert ours(a) == theirs(b), "frame %d of %s" % (index, python.id)
+            assert not a["jit"] or "jit" in python.traits
+            assert not a["incomplete"] and not a["note"]
+        assert len(mine) == len(told)
+        check_evaluations(python, match[0])
+
+
+def check_evaluations(python, thread):
+    """Up to 3.10 one evaluation a frame; then runs of frames, each with an address of its own, outwards up the stack."""
+    counts = [n for _, n in thread["evaluations"]]
+    addresses = [address for address, _ in thread["evaluations"]]
+    assert sum(counts) == len(thread["frames"])
+    if python.minor < (3, 11):
+        assert set(counts) == {1} and set(addresses) == {0}
+    else:
+        assert addresses == sorted(set(addresses)) and addresses[0] > 0
+
+
+SHAPES = [("mixed", 12), ("mixed", 100), ("plain", 1), ("plain", 1000), ("async", 40)]
+
+
+@pytest.mark.matrix("frames")
+@pytest.mark.parametrize("shape,depth", SHAPES)
+def test_frames_equal_the_account(python, frames_of, target_folder, shape, depth):
+    if shape == "async" and python.minor < (3, 6):
+        pytest.skip("no coroutines before 3.6")
+    with start(python, "depth.py", "--depth", str(depth), "--thread-depth", str(min(depth, 100)), "--shape", shape,
+               folder=target_folder) as target:
+        compare(python, frames_of(target.pid), target.account)
+
+
+@pytest.mark.matrix("frames")
+@pytest.mark.pythons(since=(3, 11))
+def test_a_hundred_thousand_frames(python, frames_of, target_folder):
+    with start(python, "depth.py", "--depth", "100000", "--threads", "0", "--shape", "plain",
+               folder=target_folder) as target:
+        seen = frames_of(target.pid)
+        compare(python, seen, target.account)
+        assert len(seen["threads"][0]["frames"]) >= 100000
+        print("%s: %.1f ms" % (python.id, seen["threads"][0]["us"] / 1000))
+        assert seen["threads"][0]["us"] < 1e6
