@@ -22,8 +22,10 @@ from rules import rules  # noqa: E402
 OUT = os.path.join(fields.CORE, "layouts.inc")
 LAST_PATCH = 99
 # First patch release that has the later of two measured shapes, where that is known to lie before the first
-# release that was measured: (major, minor, first measured): real first.
-BOUNDARIES = {}
+# release whose headers were measured: {(major, minor, first measured): real first}.
+BOUNDARIES = {
+    (3, 13, 5): 1,  # python-build-standalone's 3.13.1 has 3.13.5's shape in its debug information (check.py)
+}
 
 
 def abis(version):
@@ -124,8 +126,9 @@ def main():
     wanted = {(2, 7)} | {(3, n) for n in range(3, 16)}
     if versions < wanted:
         raise SystemExit("no headers for %s: %s is left as it was" % (sorted(wanted - versions), OUT))
-    with open(OUT, "w") as f:
+    with open(OUT + ".new", "w") as f:
         f.write(text_of(rows))
+    os.replace(OUT + ".new", OUT)
     print("%d rows, %d columns, %d bytes" % (len(rows), len(fields.columns()), os.path.getsize(OUT)))
 
 
