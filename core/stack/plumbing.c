@@ -27,7 +27,7 @@ static const char *const carriers[] = {
     "wrapper_call", "wrap_*func", "wrap_call", "wrap_init", "wrap_next", "wrap_del", "wrap_descr_*", "type_call",
     "_PyCFunctionFast*", "_Py_Specialize*",
     // slots of classes written in Python
-    "slot_tp_*", "slot_nb_*", "slot_sq_*", "slot_mp_*", "slot_am_*", "slot_bf_*", "instance_*", "half_richcompare",
+    "slot_tp_*", "slot_nb_*", "slot_sq_*", "slot_mp_*", "slot_am_*", "slot_bf_*", "_Py_slot_*", "instance_*", "half_richcompare",
     // generators and coroutines
     "gen_send_ex*", "gen_iternext", "_PyGen_Send", "PyGen_am_send", "gen_send", "coro_send",
     // from the start of a process or thread to its first frame
