@@ -19,7 +19,8 @@ class Stop:
     """One stop: what the commands printed, GDB's native stack, and the truth.
 
     `frames` are (file, line, name) innermost first as faulthandler wrote them; None where it wrote nothing
-    (2.7 has no faulthandler). `cut`: faulthandler ended at its limit of 100 frames.
+    (2.7 has no faulthandler). `cut`: faulthandler ended at its limit of 100 frames. A frame that it could
+    not read itself is (None, None, "<invalid frame>") and the last one.
     """
 
     tid: int
@@ -40,6 +41,9 @@ def parse_faulthandler(text):
             frames.append((match.group("file"), int(number) if number != "???" else None, match.group("name")))
         elif line == "  ...":
             cut = True
+        elif line == "  <invalid frame>":
+            # 3.15: faulthandler met a frame in the middle of being made, and gave up there.
+            frames.append((None, None, "<invalid frame>"))
         elif line.strip() and not line.startswith(("Stack (most", "Current thread", "Thread 0x", "  <no Python frame>")):
             raise TargetError("faulthandler wrote %r" % line)
     return frames, cut
