@@ -78,6 +78,17 @@ static bool take_pages(struct pyb_elf *e, struct pyb_saved *s)
     return true;
 }
 
+// What a look-up could have answered.
+static bool is_sound(const struct pyb_elf_answer *a)
+{
+    switch (a->kind) {
+    case PYB_ANSWER_NAME: return a->name && a->code <= 0;
+    case PYB_ANSWER_COVER: return !a->name || (*a->name && a->start <= a->vaddr);
+    case PYB_ANSWER_FDE: return a->code < 0 || (a->code == 0 && a->start <= a->vaddr && a->vaddr < a->end);
+    }
+    return false;
+}
+
 static bool take_answer(struct pyb_elf *e, struct pyb_saved *s)
 {
     struct pyb_elf_answer a = {.kind = (enum pyb_elf_answer_kind)pyb_take_uint(s, 1)};
@@ -88,7 +99,7 @@ static bool take_answer(struct pyb_elf *e, struct pyb_saved *s)
     a.type = (uint8_t)pyb_take_uint(s, 1);
     a.bind = (uint8_t)pyb_take_uint(s, 1);
     a.name = pyb_take_str(s, &e->arena);
-    if (s->b.bad || a.kind > PYB_ANSWER_FDE || a.code > 0 || (a.kind == PYB_ANSWER_NAME && !a.name))
+    if (s->b.bad || !is_sound(&a))
         return false;
     (void)pyb_elf_remember(e, &a); // beyond the limit: one answer less
     return true;
