@@ -126,7 +126,9 @@ static void locate_bytecode(struct pyb_python *py, const struct identity *id, st
     ret->code_size = id->code_units * unit;
     struct pyb_str bytes;
     if (pyb_has_field(py->layout.code_code_adaptive)) {
-        ret->firsttraceable = id->firsttraceable < id->code_units ? (uint32_t)id->firsttraceable * unit : 0;
+        // All of it, for code that the interpreter made for itself (_Py_InitCleanup).
+        uint64_t units = id->firsttraceable < id->code_units ? id->firsttraceable : id->code_units;
+        ret->firsttraceable = units > BYTECODE_MAX ? 0 : (uint32_t)units * unit;
     } else if (!pyb_bytes_header(py, id->bytecode, &bytes, NULL)) {
         ret->bytecode = bytes.data;
         ret->code_size = bytes.length;

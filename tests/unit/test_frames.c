@@ -180,7 +180,7 @@ static void incomplete_and_trampolines(void **state)
     const struct pyb_layout *l = &w.f.py.layout;
     pyb_addr code = simple_code(&w), trampoline = simple_code(&w);
     made_set(&w.f, code, l->code_firsttraceable, 3);
-    made_set(&w.f, trampoline, l->code_firsttraceable, 4);
+    made_set(&w.f, trampoline, l->code_firsttraceable, 24); // more than there are
     made_set(&w.f, trampoline, l->code_flags, 0x2000000);
     pyb_addr shim = world_iframe(&w, 0, 0, 0, CSTACK), outer = world_iframe(&w, shim, code, 6, THREAD);
     pyb_addr cleanup = world_iframe(&w, outer, trampoline, 2, THREAD); // of an inlined __init__: no function
