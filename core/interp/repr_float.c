@@ -31,11 +31,11 @@ static void round_to(double value, int n, struct decimal *ret)
 }
 
 // Without a decimal point there is no locale to mind: d1d2d3e-2.
-static double to_double(const struct decimal *d)
+static double to_double(const struct decimal *d, bool single)
 {
     char text[64];
     snprintf(text, sizeof text, "%se%d", d->digits, d->point - d->n);
-    return strtod(text, NULL);
+    return single ? (double)strtof(text, NULL) : strtod(text, NULL);
 }
 
 // The next larger number of as many digits.
@@ -54,17 +54,17 @@ static void step_up(struct decimal *d)
 
 // The shortest digits that read back as value. Below a power of two the doubles lie closer together than above it: there the nearest decimal
 // of n digits may miss the interval while its upper neighbour is inside.
-static void shortest(double value, struct decimal *ret)
+static void shortest(double value, bool single, struct decimal *ret)
 {
     int exponent;
     bool power_of_two = frexp(value, &exponent) == 0.5;
     for (int n = 1; n <= MAX_DIGITS; n++) {
         round_to(value, n, ret);
-        if (to_double(ret) == value)
+        if (to_double(ret, single) == value)
             break;
         if (power_of_two) {
             step_up(ret);
-            if (to_double(ret) == value)
+            if (to_double(ret, single) == value)
                 break;
         }
     }
@@ -108,7 +108,7 @@ static void add_exponent(const struct decimal *d, struct pyb_buf *out)
     pyb_buf_printf(out, "e%c%02d", exponent < 0 ? '-' : '+', abs(exponent));
 }
 
-void pyb_repr_double(double value, bool add_dot_0, bool always_sign, struct pyb_buf *out)
+static void add_number(double value, bool single, bool add_dot_0, bool always_sign, struct pyb_buf *out)
 {
     bool negative = signbit(value) && !isnan(value);
     if (negative || always_sign)
@@ -121,12 +121,24 @@ void pyb_repr_double(double value, bool add_dot_0, bool always_sign, struct pyb_
         pyb_buf_adds(out, add_dot_0 ? "0.0" : "0");
     } else {
         struct decimal d;
-        shortest(fabs(value), &d);
+        shortest(fabs(value), single, &d);
         if (d.point > -4 && d.point <= 16)
             add_fixed(&d, add_dot_0, out);
         else
             add_exponent(&d, out);
     }
+}
+
+void pyb_repr_double(double value, bool add_dot_0, bool always_sign, struct pyb_buf *out)
+{
+    add_number(value, false, add_dot_0, always_sign, out);
+}
+
+void pyb_repr_float32(uint32_t bits, struct pyb_buf *out)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    add_number((double)value, true, true, false, out);
 }
 
 void pyb_repr_complex(double real, double imag, struct pyb_buf *out)

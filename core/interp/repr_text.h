@@ -15,6 +15,8 @@
  * out ".0" and gives the imaginary part a sign always. Independent of the host's locale. Mirrors float_repr_style "short", Python/pystrtod.c.
  */
 void pyb_repr_double(double value, bool add_dot_0, bool always_sign, struct pyb_buf *out);
+/** The shortest digits that read back as the same single-precision number, given as its bits, in the same style (numpy.float32). */
+void pyb_repr_float32(uint32_t bits, struct pyb_buf *out);
 /** As repr(complex), Objects/complexobject.c. */
 void pyb_repr_complex(double real, double imag, struct pyb_buf *out);
 
