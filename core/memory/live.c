@@ -60,8 +60,7 @@ static bool is_alive(struct live *l)
         int n = poll(&p, 1, 0);
         return n == 0 || (n < 0 && errno == EINTR);
     }
-    char state;
-    return pyb_live_state(&l->process, &state) && state != 'Z' && state != 'X';
+    return pyb_live_thread(&l->process) != 0;
 }
 
 static int check_alive(struct live *l, bool failed, struct pyb_error *err)
@@ -212,6 +211,16 @@ static bool falls_back(int e)
     return e == ENOSYS || e == EPERM || e == EACCES;
 }
 
+// The thread through which the address space is reached has ended: another one may go on. It lives, so this ends.
+static bool find_other_thread(struct live *l)
+{
+    int32_t tid = pyb_live_thread(&l->process);
+    bool other = tid != 0 && tid != l->tid;
+    if (other)
+        l->tid = tid;
+    return other;
+}
+
 static int live_readv(struct pyb_memory *m, struct pyb_range *ranges, size_t n, struct pyb_error *err)
 {
     struct live *l = (struct live *)m;
@@ -221,6 +230,8 @@ static int live_readv(struct pyb_memory *m, struct pyb_range *ranges, size_t n, 
         int e = l->mem_fd >= 0 ? read_range_by_mem(l, &ranges[i])
                                : read_batch(l, ranges + i, n - i, &dealt);
         if (e && l->mem_fd < 0 && falls_back(e) && open_mem(l) == 0)
+            continue;
+        if (e == ESRCH && find_other_thread(l))
             continue;
         if (e)
             return fail_live(l, e, err);

@@ -14,8 +14,8 @@ struct pyb_live_process {
  */
 int pyb_live_process_init(struct pyb_live_process *p, int32_t pid, int32_t *ret_tid, struct pyb_error *err);
 void pyb_live_process_deinit(struct pyb_live_process *p);
-/** The letter of /proc/PID/status; false when the process is no more. */
-bool pyb_live_state(const struct pyb_live_process *p, char *ret);
+/** A thread that has not ended: the first one as long as it lives. 0: the process has ended. */
+int32_t pyb_live_thread(const struct pyb_live_process *p);
 /** Fills err->remedy after PYB_E_PERM: which sysctl, capability or user would help. Returns err's code, PYB_E_PERM when err is NULL. */
 int pyb_live_explain_permission(const struct pyb_live_process *p, struct pyb_error *err);
 #endif

@@ -47,17 +47,12 @@ static const char *status_field(const char *status, const char *name)
     return NULL;
 }
 
-static bool read_state(int dir_fd, const char *path, char *ret)
+// False for zombies, and where there is no such thread any more.
+static bool has_not_ended(int dir_fd, const char *status_path)
 {
     char text[1024];
-    const char *state = read_text(dir_fd, path, text, sizeof(text)) ? status_field(text, "State") : NULL;
-    *ret = state ? *state : '?';
-    return state != NULL;
-}
-
-bool pyb_live_state(const struct pyb_live_process *p, char *ret)
-{
-    return read_state(p->dir_fd, "status", ret);
+    const char *state = read_text(dir_fd, status_path, text, sizeof(text)) ? status_field(text, "State") : NULL;
+    return state && *state != 'Z' && *state != 'X';
 }
 
 // A thread that still runs in a process whose first thread has ended, or 0.
@@ -73,14 +68,19 @@ static int32_t find_living_thread(const struct pyb_live_process *p)
     int32_t tid = 0;
     struct dirent *entry;
     while (tid == 0 && (entry = readdir(dir))) {
-        char path[64], state;
+        char path[64];
         int32_t candidate = (int32_t)strtol(entry->d_name, NULL, 10);
         (void)snprintf(path, sizeof(path), "task/%d/status", candidate);
-        if (candidate > 0 && read_state(p->dir_fd, path, &state) && state != 'Z' && state != 'X')
+        if (candidate > 0 && has_not_ended(p->dir_fd, path))
             tid = candidate;
     }
     (void)closedir(dir);
     return tid;
+}
+
+int32_t pyb_live_thread(const struct pyb_live_process *p)
+{
+    return has_not_ended(p->dir_fd, "status") ? p->pid : find_living_thread(p);
 }
 
 static int fail_open(int32_t pid, int e, struct pyb_error *err)
@@ -116,14 +116,11 @@ static int check_kind(const struct pyb_live_process *p, int32_t *ret_tid, struct
         (void)pyb_remedy(err, "use %d", leader);
         return PYB_E_USAGE;
     }
-    *ret_tid = p->pid;
-    if (*state == 'Z' || *state == 'X') {
-        *ret_tid = find_living_thread(p);
-        return *ret_tid ? 0
-                        : pyb_fail(err, PYB_E_GONE, "process %d is a zombie: it has ended, and its parent has not "
-                                   "yet asked for its exit status", p->pid);
-    }
-    if (readlinkat(p->dir_fd, "exe", link, sizeof(link)) < 0 && errno == ENOENT)
+    *ret_tid = pyb_live_thread(p);
+    if (*ret_tid == 0)
+        return pyb_fail(err, PYB_E_GONE, "process %d is a zombie: it has ended, and its parent has not yet asked for its "
+                        "exit status", p->pid);
+    if (*ret_tid == p->pid && readlinkat(p->dir_fd, "exe", link, sizeof(link)) < 0 && errno == ENOENT)
         return pyb_fail(err, PYB_E_NOTPYTHON, "%d is a kernel thread", p->pid);
     return 0;
 }
