@@ -30,7 +30,7 @@ def new_interpreter():
 
 
 def block(account, fd):
-    account.will_block_in("read")
+    account.will_block_in(["read"])
     account.record()
     os.read(fd, 1)
 
