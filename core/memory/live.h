@@ -16,6 +16,15 @@ int pyb_live_process_init(struct pyb_live_process *p, int32_t pid, int32_t *ret_
 void pyb_live_process_deinit(struct pyb_live_process *p);
 /** A thread that has not ended: the first one as long as it lives. 0: the process has ended. */
 int32_t pyb_live_thread(const struct pyb_live_process *p);
-/** Fills err->remedy after PYB_E_PERM: which sysctl, capability or user would help. Returns err's code, PYB_E_PERM when err is NULL. */
+/** What decides whether this process may read that one. */
+struct pyb_live_rights {
+    uint32_t own_uid, uid; // effective, and the target's
+    bool cap_sys_ptrace;   // this process has it
+    bool same_user_ns;
+    int ptrace_scope;      // of Yama; 0: not built in
+};
+/** Fills err->remedy with what would help; returns err's code. */
+int pyb_live_remedy(const struct pyb_live_rights *r, int32_t pid, struct pyb_error *err);
+/** The same for a process, after PYB_E_PERM: which sysctl, capability or user would help. Returns err's code, PYB_E_PERM when err is NULL. */
 int pyb_live_explain_permission(const struct pyb_live_process *p, struct pyb_error *err);
 #endif

@@ -166,16 +166,39 @@ static bool same_user_namespace(const struct pyb_live_process *p)
            (own.st_dev == other.st_dev && own.st_ino == other.st_ino);
 }
 
-static int explain_other_user(uid_t uid, struct pyb_error *err)
+static int explain_other_user(const struct pyb_live_rights *r, struct pyb_error *err)
 {
-    if (geteuid() == 0)
+    if (r->own_uid == 0)
         return pyb_remedy(err, "this is root without CAP_SYS_PTRACE: start the container with --cap-add SYS_PTRACE "
                           "(Kubernetes: securityContext.capabilities.add: [SYS_PTRACE])");
     char text[1024];
     struct passwd entry, *found = NULL;
-    if (getpwuid_r(uid, &entry, text, sizeof(text), &found) == 0 && found)
+    if (getpwuid_r(r->uid, &entry, text, sizeof(text), &found) == 0 && found)
         return pyb_remedy(err, "run this as user %s (sudo -u %s ...), or with sudo", found->pw_name, found->pw_name);
-    return pyb_remedy(err, "run this as user %u (sudo -u '#%u' ...), or with sudo", uid, uid);
+    return pyb_remedy(err, "run this as user %u (sudo -u '#%u' ...), or with sudo", r->uid, r->uid);
+}
+
+int pyb_live_remedy(const struct pyb_live_rights *r, int32_t pid, struct pyb_error *err)
+{
+    if (r->ptrace_scope >= 3)
+        return pyb_remedy(err, "kernel.yama.ptrace_scope is 3: nothing may be traced until this machine boots with a "
+                          "lower value (sysctl.d: kernel.yama.ptrace_scope = 1)");
+    if (r->cap_sys_ptrace && !r->same_user_ns)
+        return pyb_remedy(err, "the process lives in another user namespace: run this in the initial one, or inside its "
+                          "container (nsenter -U -t %d)", pid);
+    if (r->cap_sys_ptrace)
+        return pyb_remedy(err, "CAP_SYS_PTRACE is there, so a security module or seccomp filter denies it: see "
+                          "`dmesg | grep -i denied` (AppArmor, SELinux), or --security-opt seccomp=unconfined");
+    if (r->uid != r->own_uid)
+        return explain_other_user(r, err);
+    if (r->ptrace_scope == 2)
+        return pyb_remedy(err, "run this with sudo (kernel.yama.ptrace_scope is 2: only CAP_SYS_PTRACE may), or in a "
+                          "container with --cap-add SYS_PTRACE");
+    if (r->ptrace_scope == 1)
+        return pyb_remedy(err, "sudo sysctl kernel.yama.ptrace_scope=0, or run this with sudo, or in a container with "
+                          "--cap-add SYS_PTRACE");
+    return pyb_remedy(err, "run this with sudo: the process has set itself not dumpable (it changed its user or has "
+                      "capabilities)");
 }
 
 int pyb_live_explain_permission(const struct pyb_live_process *p, struct pyb_error *err)
@@ -184,26 +207,12 @@ int pyb_live_explain_permission(const struct pyb_live_process *p, struct pyb_err
         return PYB_E_PERM;
     char status[1024];
     const char *field = read_text(p->dir_fd, "status", status, sizeof(status)) ? status_field(status, "Uid") : NULL;
-    uid_t uid = field ? (uid_t)strtoul(field, NULL, 10) : geteuid();
-    int scope = ptrace_scope();
-    if (scope == 3)
-        return pyb_remedy(err, "kernel.yama.ptrace_scope is 3: nothing may be traced until this machine boots with a "
-                          "lower value (sysctl.d: kernel.yama.ptrace_scope = 1)");
-    if (have_sys_ptrace()) {
-        if (!same_user_namespace(p))
-            return pyb_remedy(err, "the process lives in another user namespace: run this in the initial one, or inside "
-                              "its container (nsenter -U -t %d)", p->pid);
-        return pyb_remedy(err, "CAP_SYS_PTRACE is there, so a security module or seccomp filter denies it: see "
-                          "`dmesg | grep -i denied` (AppArmor, SELinux), or --security-opt seccomp=unconfined");
-    }
-    if (uid != geteuid())
-        return explain_other_user(uid, err);
-    if (scope == 2)
-        return pyb_remedy(err, "run this with sudo (kernel.yama.ptrace_scope is 2: only CAP_SYS_PTRACE may), or in a "
-                          "container with --cap-add SYS_PTRACE");
-    if (scope == 1)
-        return pyb_remedy(err, "sudo sysctl kernel.yama.ptrace_scope=0, or run this with sudo, or in a container with "
-                          "--cap-add SYS_PTRACE");
-    return pyb_remedy(err, "run this with sudo: the process has set itself not dumpable (it changed its user or has "
-                      "capabilities)");
+    struct pyb_live_rights r = {
+        .own_uid = geteuid(),
+        .uid = field ? (uint32_t)strtoul(field, NULL, 10) : geteuid(),
+        .cap_sys_ptrace = have_sys_ptrace(),
+        .same_user_ns = same_user_namespace(p),
+        .ptrace_scope = ptrace_scope(),
+    };
+    return pyb_live_remedy(&r, p->pid, err);
 }

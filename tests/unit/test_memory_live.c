@@ -4,7 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 
 #include "base/error.h"
+#include "memory/live.h"
 #include "memory/readers.h"
 
 #define PAGE 4096u
@@ -315,6 +316,21 @@ static void read_undumpable(pid_t target)
     CHECK(strstr(err.remedy, "sudo"));
 }
 
+// What a container's root is.
+static void read_as_root_without_ptrace(pid_t target)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+    CHECK(syscall(SYS_capget, &header, data) == 0);
+    data[0].effective &= ~(1u << CAP_SYS_PTRACE);
+    CHECK(syscall(SYS_capset, &header, data) == 0);
+    struct pyb_memory *m;
+    struct pyb_error err;
+    CHECK(pyb_live_open(unit_ctx(), target, &m, &err) == PYB_E_PERM);
+    fprintf(stderr, "%s\n  remedy: %s\n", err.what, err.remedy);
+    CHECK(strstr(err.remedy, "--cap-add SYS_PTRACE"));
+}
+
 static void no_permission_names_the_remedy(void **state)
 {
     (void)state;
@@ -324,6 +340,31 @@ static void no_permission_names_the_remedy(void **state)
     }
     in_child(read_as_nobody, NULL);
     in_child(read_undumpable, become_nobody);
+    in_child(read_as_root_without_ptrace, become_nobody);
+}
+
+static void remedy_fits_the_rights(void **state)
+{
+    (void)state;
+    const struct { struct pyb_live_rights rights; const char *remedy; } cases[] = {
+        {{1000, 1000, false, true, 1}, "sudo sysctl kernel.yama.ptrace_scope=0"},
+        {{1000, 1000, false, true, 2}, "run this with sudo"},
+        {{1000, 1000, false, true, 3}, "until this machine boots"},
+        {{0, 1000, true, true, 3}, "until this machine boots"},
+        {{1000, 1000, false, true, 0}, "not dumpable"},
+        {{1000, 0, false, true, 0}, "run this as user root (sudo -u root"},
+        {{1000, 4000000, false, true, 1}, "sudo -u '#4000000'"},
+        {{0, 1000, false, true, 0}, "--cap-add SYS_PTRACE"},
+        {{0, 1000, true, false, 0}, "nsenter -U -t 77"},
+        {{0, 1000, true, true, 0}, "security module"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct pyb_error err;
+        pyb_fail_errno(&err, EPERM, "x");
+        assert_int_equal(pyb_live_remedy(&cases[i].rights, 77, &err), PYB_E_PERM);
+        if (!strstr(err.remedy, cases[i].remedy))
+            fail_msg("\"%s\" does not say \"%s\"", err.remedy, cases[i].remedy);
+    }
 }
 
 static void *sleep_forever(void *arg)
@@ -419,6 +460,7 @@ int main(void)
         cmocka_unit_test(ended_process_is_gone),
         cmocka_unit_test(reused_pid_is_gone),
         cmocka_unit_test(no_permission_names_the_remedy),
+        cmocka_unit_test(remedy_fits_the_rights),
         cmocka_unit_test(process_without_its_first_thread),
         cmocka_unit_test(not_a_process),
         cmocka_unit_test(abort_ends_reads),
