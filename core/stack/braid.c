@@ -74,29 +74,28 @@ static bool has_addresses(const struct pyb_runs *runs)
 // later one was placed too; else after everything.
 static void seat_unplaced(struct braid *b)
 {
-    uint32_t tstate = UINT32_MAX;
-    bool later = false;
+    uint32_t tstate = UINT32_MAX, outer = 0;
     for (uint32_t i = b->runs.n; i-- > 0;) {
         struct pyb_run *run = &b->runs.items[i];
         if (run->tstate != tstate)
-            later = false;
+            outer = b->groups.n;
         tstate = run->tstate;
         if (run->placed)
-            later = true;
+            outer = run->at;
         else
-            run->at = later ? 0 : b->groups.n;
+            run->at = outer; // as far out as the next one
     }
-    uint32_t at = 0;
+    uint32_t inner = 0;
     tstate = UINT32_MAX;
     for (uint32_t i = 0; i < b->runs.n; i++) {
         struct pyb_run *run = &b->runs.items[i];
         if (run->tstate != tstate)
-            at = 0;
+            inner = 0;
         tstate = run->tstate;
         if (run->placed)
-            at = run->at + 1;
-        else if (run->at != b->groups.n)
-            run->at = at;
+            inner = run->at + 1;
+        else if (run->at != b->groups.n && inner < run->at)
+            run->at = inner;
     }
 }
 
@@ -179,8 +178,6 @@ static int by_place(const void *a, const void *b)
     const struct pyb_run *x = a, *y = b;
     if (x->at != y->at)
         return x->at < y->at ? -1 : 1;
-    if (x->placed != y->placed)
-        return x->placed ? 1 : -1;
     if (x->key != y->key)
         return x->key < y->key ? -1 : 1;
     return x->seq < y->seq ? -1 : x->seq > y->seq;
