@@ -3,13 +3,14 @@
 
     named_threads.py ACCOUNT.json [--threads 5] [--spin 0] [--subinterpreter 0]
 
---spin 1: one more thread, "spinner", that runs Python all the time. The account's facts: "interpreters", their ids.
+--spin 1: one more thread, "spinner", that runs Python all the time. The account's fact "subinterpreter": its id and
+the ident of the thread that is in it, or null.
 """
 import os
 import sys
 import threading
 
-from common import Account, native_id, parse
+from common import Account, parse
 
 NAMES = ["plain", "with space", "tab\there", "0", "x" * 300]
 if sys.version_info[0] >= 3:
@@ -17,7 +18,7 @@ if sys.version_info[0] >= 3:
 
 
 def new_interpreter():
-    """(id, run) of a new subinterpreter; None where there is no way to make one."""
+    """(id, run) of a new subinterpreter; None where there is no way to make one. Up to 3.12 its thread state is its maker's."""
     try:
         import _interpreters as module
     except ImportError:
@@ -41,8 +42,13 @@ def spin(account):
         pass
 
 
-def occupy(run, fd, entered):
-    run("import os, threading\nos.write(%d, b'x')\nos.read(%d, 1)" % (entered, fd))
+def occupy(facts, fd, entered):
+    made = new_interpreter()
+    if made is None:
+        os.write(entered, b"x")
+        return
+    facts["subinterpreter"] = {"id": made[0], "ident": threading.current_thread().ident}
+    made[1]("import os, threading\nos.write(%d, b'x')\nos.read(%d, 1)" % (entered, fd))
 
 
 def main():
@@ -50,14 +56,12 @@ def main():
     fd, _ = os.pipe()
     account = Account(path, threads=1 + options["threads"] + options["spin"])
     account.facts["subinterpreter"] = None
-    made = new_interpreter() if options["subinterpreter"] else None
-    if made:
+    if options["subinterpreter"]:
         watch, entered = os.pipe()
-        thread = threading.Thread(target=occupy, args=(made[1], fd, entered), name="occupied")
+        thread = threading.Thread(target=occupy, args=(account.facts, fd, entered), name="occupied")
         thread.daemon = True
         thread.start()
         os.read(watch, 1)
-        account.facts["subinterpreter"] = {"id": made[0], "ident": thread.ident, "main_tid": native_id()}
     for i in range(options["threads"]):
         name = NAMES[i] if i < len(NAMES) else "worker-%d" % i
         thread = threading.Thread(target=block, args=(account, fd), name=name)
