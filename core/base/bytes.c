@@ -16,7 +16,11 @@ uint64_t pyb_get_uint(struct pyb_bytes *b, size_t offset, size_t width)
         return 0;
     }
     bool swap = b->big_endian != (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
-    union { uint16_t u16; uint32_t u32; uint64_t u64; } v;
+    union {
+        uint16_t u16;
+        uint32_t u32;
+        uint64_t u64;
+    } v;
     switch (width) {
     case 1:
         return b->data[offset];

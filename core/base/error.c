@@ -106,7 +106,8 @@ int pyb_fail_errno(struct pyb_error *err, int sys_errno, const char *format, ...
     size_t len = strlen(err->what);
     char text[128];
     // The GNU strerror_r: thread-safe, and never fails.
-    (void)snprintf(err->what + len, sizeof(err->what) - len, ": %s", strerror_r(sys_errno, text, sizeof(text)));
+    (void)snprintf(err->what + len, sizeof(err->what) - len, ": %s",
+                   strerror_r(sys_errno, text, sizeof(text)));
     return code;
 }
 

@@ -80,7 +80,8 @@ static bool grow(struct pyb_cache *c)
     uint32_t *buckets = pyb_alloc(c->base.ctx, n_buckets * sizeof(*buckets));
     if (!buckets)
         return false;
-    struct pyb_page *pages = pyb_realloc(c->base.ctx, c->pages, c->cap * sizeof(*pages), cap * sizeof(*pages));
+    struct pyb_page *pages =
+        pyb_realloc(c->base.ctx, c->pages, c->cap * sizeof(*pages), cap * sizeof(*pages));
     if (!pages) {
         pyb_free(c->base.ctx, buckets);
         return false;
@@ -137,8 +138,8 @@ static int add(struct pyb_cache *c, pyb_addr addr, uint32_t *ret, struct pyb_err
     return 0;
 }
 
-// A reader may refuse a whole page of which the first part is readable (a debugger on a truncated core). The tee must know
-// how far it goes, because nothing can be asked later.
+// A reader may refuse a whole page of which the first part is readable (a debugger on a truncated core). The
+// tee must know how far it goes, because nothing can be asked later.
 static int find_end(struct pyb_cache *c, struct pyb_page *p, struct pyb_error *err)
 {
     int rc = 0;
@@ -193,7 +194,8 @@ static int gather(struct pyb_cache *c, const struct pyb_range *ranges, size_t n,
                 if (rc)
                     return rc;
                 c->batch_pages[*count] = at;
-                c->batch[*count] = (struct pyb_range){.addr = page, .buf = c->pages[at].data, .len = PYB_PAGE};
+                c->batch[*count] =
+                    (struct pyb_range){.addr = page, .buf = c->pages[at].data, .len = PYB_PAGE};
                 ++*count;
             }
             offset += PYB_PAGE - (size_t)((r->addr + offset) % PYB_PAGE);
@@ -202,8 +204,10 @@ static int gather(struct pyb_cache *c, const struct pyb_range *ranges, size_t n,
     return 0;
 }
 
-// Loads the page at `offset` of ranges[0], and in the same vectored read as many missing pages of what follows as a batch holds.
-static int load(struct pyb_cache *c, const struct pyb_range *ranges, size_t n, size_t offset, struct pyb_error *err)
+// Loads the page at `offset` of ranges[0], and in the same vectored read as many missing pages of what
+// follows as a batch holds.
+static int load(struct pyb_cache *c, const struct pyb_range *ranges, size_t n, size_t offset,
+                struct pyb_error *err)
 {
     size_t count;
     int rc = gather(c, ranges, n, offset, &count, err);
@@ -314,8 +318,8 @@ void pyb_cache_destroy(struct pyb_memory *m)
     pyb_free(m->ctx, c);
 }
 
-int pyb_cache_new(struct pyb_ctx *ctx, struct pyb_memory *below, const struct pyb_memory_ops *ops, size_t max_pages,
-                  bool keep, struct pyb_cache **ret, struct pyb_error *err)
+int pyb_cache_new(struct pyb_ctx *ctx, struct pyb_memory *below, const struct pyb_memory_ops *ops,
+                  size_t max_pages, bool keep, struct pyb_cache **ret, struct pyb_error *err)
 {
     *ret = NULL;
     struct pyb_cache *c = pyb_alloc(ctx, sizeof(*c));

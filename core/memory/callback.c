@@ -23,8 +23,9 @@ static int call(struct callback *c, struct pyb_range *r, size_t want, size_t *re
     c->base.ctx->check_countdown = 0;
     if (got > want) {
         int rc = pyb_ctx_check(c->base.ctx, err);
-        return rc ? rc : pyb_fail_at(err, PYB_E_FAILED, at, want,
-                                     "the debugger failed to read %zu bytes at 0x%" PRIx64, want, at);
+        return rc ? rc
+                  : pyb_fail_at(err, PYB_E_FAILED, at, want,
+                                "the debugger failed to read %zu bytes at 0x%" PRIx64, want, at);
     }
     *ret = (size_t)got;
     return 0;
@@ -35,7 +36,8 @@ static int callback_read(struct callback *c, struct pyb_range *r, struct pyb_err
     size_t got;
     int rc = call(c, r, r->len, &got, err);
     r->done = got;
-    // A debugger refuses a range of which one page is missing: what is readable before that page comes page by page.
+    // A debugger refuses a range of which one page is missing: what is readable before that page comes page
+    // by page.
     while (rc == 0 && r->done < r->len) {
         size_t to_end = PAGE - (size_t)((r->addr + r->done) % PAGE);
         size_t rest = r->len - r->done;

@@ -52,7 +52,8 @@ static int write_block(struct unpack *u, const uint8_t *data, size_t n, struct p
         return 0;
     }
     if (n > u->max_written - u->written)
-        return pyb_fail(err, PYB_E_LIMIT, "%s does not fit into the temporary folder: %" PRIu64 " bytes are free", u->path,
+        return pyb_fail(err, PYB_E_LIMIT,
+                        "%s does not fit into the temporary folder: %" PRIu64 " bytes are free", u->path,
                         u->max_written);
     for (size_t done = 0; done < n;) {
         ssize_t k = pwrite(u->out, data + done, n - done, (off_t)(u->out_at + done));
@@ -71,7 +72,8 @@ static int write_out(struct unpack *u, size_t n, struct pyb_error *err)
 {
     int rc = pyb_ctx_check(u->ctx, err);
     if (n > MAX_UNPACKED - u->out_at)
-        return pyb_fail(err, PYB_E_LIMIT, "%s unpacks to more than %" PRIu64 " bytes", u->path, (uint64_t)MAX_UNPACKED);
+        return pyb_fail(err, PYB_E_LIMIT, "%s unpacks to more than %" PRIu64 " bytes", u->path,
+                        (uint64_t)MAX_UNPACKED);
     for (size_t at = 0; at < n && rc == 0;) {
         size_t k = n - at < BLOCK ? n - at : BLOCK;
         rc = write_block(u, u->out_buf + at, k, err);
@@ -170,7 +172,8 @@ static uint64_t free_bytes(int fd)
     return bytes - bytes / 20; // leave others some
 }
 
-static int unpack_with(int (*unpack)(struct unpack *, struct pyb_error *), struct unpack *u, int *fd, struct pyb_error *err)
+static int unpack_with(int (*unpack)(struct unpack *, struct pyb_error *), struct unpack *u, int *fd,
+                       struct pyb_error *err)
 {
     u->out = open_temporary();
     if (u->out < 0) {
@@ -180,7 +183,8 @@ static int unpack_with(int (*unpack)(struct unpack *, struct pyb_error *), struc
     u->max_written = free_bytes(u->out);
     u->in_buf = pyb_alloc(u->ctx, CHUNK);
     u->out_buf = pyb_alloc(u->ctx, CHUNK);
-    int rc = u->in_buf && u->out_buf ? unpack(u, err) : pyb_fail(err, PYB_E_NOMEM, "no memory to unpack %s", u->path);
+    int rc = u->in_buf && u->out_buf ? unpack(u, err)
+                                     : pyb_fail(err, PYB_E_NOMEM, "no memory to unpack %s", u->path);
     pyb_free(u->ctx, u->in_buf);
     pyb_free(u->ctx, u->out_buf);
     if (rc == 0 && ftruncate(u->out, (off_t)u->out_at) != 0) // holes at the end
@@ -208,13 +212,14 @@ static const struct format formats[] = {
     {"\x28\xb5\x2f\xfd", 4, "zstd", ".zst", "zstd -dc", NULL},
 #endif
     {"\x04\x22\x4d\x18", 4, "lz4", ".lz4", "lz4 -dc", NULL},
-    {"\xfd" "7zXZ", 5, "xz", ".xz", "xz -dc", NULL},
+    {"\xfd\x37zXZ", 5, "xz", ".xz", "xz -dc", NULL},
     {"BZh", 3, "bzip2", ".bz2", "bzip2 -dc", NULL},
 };
 
 static int fail_unsupported(const struct format *f, const char *path, struct pyb_error *err)
 {
-    (void)pyb_fail(err, PYB_E_UNSUPPORTED, "%s is compressed with %s, which this build cannot unpack", path, f->name);
+    (void)pyb_fail(err, PYB_E_UNSUPPORTED, "%s is compressed with %s, which this build cannot unpack", path,
+                   f->name);
     size_t len = strlen(path), suffix = strlen(f->suffix);
     bool named = len > suffix && strcmp(path + len - suffix, f->suffix) == 0;
     const char *slash = strrchr(path, '/');

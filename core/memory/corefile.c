@@ -139,8 +139,8 @@ static struct pyb_core_phdr decode_phdr(const struct pyb_core *c, const uint8_t 
     return ph;
 }
 
-// The kernel puts the section header that has the number at the end of the file: lost when the core is cut. But
-// the notes follow the program headers, and the first program header says where the notes are.
+// The kernel puts the section header that has the number at the end of the file: lost when the core is cut.
+// But the notes follow the program headers, and the first program header says where the notes are.
 static int guess_phnum(struct pyb_core *c, struct header *h, const char *path, struct pyb_error *err)
 {
     uint8_t raw[sizeof(Elf64_Phdr)];
@@ -174,7 +174,7 @@ static int read_extended_phnum(struct pyb_core *c, struct header *h, const char 
 static int fail_not_core(uint16_t type, const char *path, struct pyb_error *err)
 {
     const char *kind = type == ET_EXEC || type == ET_DYN ? "an executable or shared library"
-                       : type == ET_REL                  ? "an object file"
+                     : type == ET_REL                    ? "an object file"
                                                          : "an ELF file of another kind";
     (void)pyb_fail(err, PYB_E_UNSUPPORTED, "%s is %s, no core file (e_type %u)", path, kind, type);
     if (type == ET_EXEC || type == ET_DYN)
@@ -189,7 +189,8 @@ static int read_header(struct pyb_core *c, struct header *h, const char *path, s
     if (got == 0)
         return pyb_fail(err, PYB_E_CORRUPT, "%s is empty", path);
     if (got < SELFMAG || memcmp(raw, ELFMAG, SELFMAG) != 0)
-        return pyb_fail(err, PYB_E_UNSUPPORTED, "%s is no core file: it does not begin with ELF's magic bytes", path);
+        return pyb_fail(err, PYB_E_UNSUPPORTED,
+                        "%s is no core file: it does not begin with ELF's magic bytes", path);
     bool is64 = got > EI_CLASS && raw[EI_CLASS] == ELFCLASS64;
     if (got < (is64 ? sizeof(Elf64_Ehdr) : sizeof(Elf32_Ehdr)))
         return pyb_fail(err, PYB_E_CORRUPT, "%s ends within its ELF header, after %zu bytes", path, got);
@@ -206,7 +207,8 @@ static int read_header(struct pyb_core *c, struct header *h, const char *path, s
         return fail_not_core(type, path, err);
     h->phoff = pyb_get_ptr(&b, is64 ? offsetof(Elf64_Ehdr, e_phoff) : offsetof(Elf32_Ehdr, e_phoff));
     h->shoff = pyb_get_ptr(&b, is64 ? offsetof(Elf64_Ehdr, e_shoff) : offsetof(Elf32_Ehdr, e_shoff));
-    h->phentsize = pyb_get_u16(&b, is64 ? offsetof(Elf64_Ehdr, e_phentsize) : offsetof(Elf32_Ehdr, e_phentsize));
+    h->phentsize =
+        pyb_get_u16(&b, is64 ? offsetof(Elf64_Ehdr, e_phentsize) : offsetof(Elf32_Ehdr, e_phentsize));
     h->phnum = pyb_get_u16(&b, is64 ? offsetof(Elf64_Ehdr, e_phnum) : offsetof(Elf32_Ehdr, e_phnum));
     if (h->phentsize < (is64 ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr)))
         return pyb_fail(err, PYB_E_CORRUPT, "%s: program headers of %u bytes", path, h->phentsize);
@@ -214,21 +216,23 @@ static int read_header(struct pyb_core *c, struct header *h, const char *path, s
 }
 
 // All program headers that the file has, in its order.
-static int read_phdrs(struct pyb_core *c, const struct header *h, const char *path, struct pyb_core_phdr **ret,
-                      size_t *ret_n, struct pyb_error *err)
+static int read_phdrs(struct pyb_core *c, const struct header *h, const char *path,
+                      struct pyb_core_phdr **ret, size_t *ret_n, struct pyb_error *err)
 {
     uint64_t fit = h->phoff < c->file_size ? (c->file_size - h->phoff) / h->phentsize : 0;
     size_t n = h->phnum < fit ? h->phnum : (size_t)fit;
     *ret_n = n;
     *ret = NULL;
     if (n == 0)
-        return pyb_fail(err, PYB_E_CORRUPT, "%s has no program headers within its %" PRIu64 " bytes", path, c->file_size);
+        return pyb_fail(err, PYB_E_CORRUPT, "%s has no program headers within its %" PRIu64 " bytes", path,
+                        c->file_size);
     if (n < h->phnum)
         pyb_core_remark(c, "%zu of %" PRIu32 " program headers are cut off", (size_t)h->phnum - n, h->phnum);
     struct pyb_core_phdr *phdrs = pyb_arena_array(&c->arena, n, sizeof(*phdrs));
     size_t chunk_bytes = (size_t)PHDR_CHUNK * h->phentsize;
     uint8_t *chunk = pyb_alloc(c->base.ctx, chunk_bytes);
-    int rc = phdrs && chunk ? 0 : pyb_fail(err, PYB_E_NOMEM, "%s: no memory for %zu program headers", path, n);
+    int rc =
+        phdrs && chunk ? 0 : pyb_fail(err, PYB_E_NOMEM, "%s: no memory for %zu program headers", path, n);
     for (size_t i = 0; i < n && rc == 0; i++) {
         size_t k = i % PHDR_CHUNK;
         if (k == 0) {
@@ -249,8 +253,10 @@ static int by_start(const void *a, const void *b)
     return x->start < y->start ? -1 : x->start > y->start;
 }
 
-// One PT_LOAD, cut to what makes sense and to what the file has. False: nothing of it does. *lost: bytes that are cut off.
-static bool make_load(const struct pyb_core *c, const struct pyb_core_phdr *ph, struct pyb_core_load *ret, uint64_t *lost)
+// One PT_LOAD, cut to what makes sense and to what the file has. False: nothing of it does. *lost: bytes that
+// are cut off.
+static bool make_load(const struct pyb_core *c, const struct pyb_core_phdr *ph, struct pyb_core_load *ret,
+                      uint64_t *lost)
 {
     pyb_addr end;
     if (ph->memsz == 0 || __builtin_add_overflow(ph->vaddr, ph->memsz, &end))
@@ -283,15 +289,20 @@ static int make_loads(struct pyb_core *c, const struct pyb_core_phdr *phdrs, siz
         cut += lost > 0;
         lost_bytes = lost > UINT64_MAX - lost_bytes ? UINT64_MAX : lost_bytes + lost;
         sorted = sorted && (c->n_loads == 0 || c->loads[c->n_loads - 1].start <= load.start);
-        c->segments[c->n_loads] = (struct pyb_core_segment){
-            .start = load.start, .end = load.end, .file_size = load.file_end - load.start, .flags = phdrs[i].flags};
+        c->segments[c->n_loads] = (struct pyb_core_segment){.start = load.start,
+                                                            .end = load.end,
+                                                            .file_size = load.file_end - load.start,
+                                                            .flags = phdrs[i].flags};
         c->loads[c->n_loads++] = load;
     }
     if (!sorted)
         qsort(c->loads, c->n_loads, sizeof(*c->loads), by_start);
     if (cut)
-        pyb_core_remark(c, "truncated: the file ends after %" PRIu64 " bytes, %" PRIu64 " bytes of %zu of its %zu segments "
-                        "are missing", c->file_size, lost_bytes, cut, c->n_loads);
+        pyb_core_remark(c,
+                        "truncated: the file ends after %" PRIu64 " bytes, %" PRIu64
+                        " bytes of %zu of its %zu segments "
+                        "are missing",
+                        c->file_size, lost_bytes, cut, c->n_loads);
     c->facts.segments = c->segments;
     c->facts.n_segments = c->n_loads;
     return 0;
@@ -331,7 +342,8 @@ static int check_regular(int fd, const char *path, uint64_t *size, struct pyb_er
     return 0;
 }
 
-int pyb_core_open_fd(struct pyb_ctx *ctx, int fd, const char *path, struct pyb_memory **ret, struct pyb_error *err)
+int pyb_core_open_fd(struct pyb_ctx *ctx, int fd, const char *path, struct pyb_memory **ret,
+                     struct pyb_error *err)
 {
     *ret = NULL;
     uint64_t size = 0;

@@ -89,19 +89,21 @@ static int hold_file(struct pyb_core *c, int fd, size_t *ret, struct pyb_error *
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     if (copy < 0)
         return pyb_fail_errno(err, errno, "duplicating the descriptor of a mapped file");
-    c->files[c->n_files++] = (struct pyb_core_file){
-        .fd = copy, .dev = st.st_dev, .ino = st.st_ino, .size = (uint64_t)st.st_size};
+    c->files[c->n_files++] =
+        (struct pyb_core_file){.fd = copy, .dev = st.st_dev, .ino = st.st_ino, .size = (uint64_t)st.st_size};
     return 0;
 }
 
-int pyb_core_back(struct pyb_memory *core, pyb_addr start, pyb_addr end, int fd, uint64_t offset, struct pyb_error *err)
+int pyb_core_back(struct pyb_memory *core, pyb_addr start, pyb_addr end, int fd, uint64_t offset,
+                  struct pyb_error *err)
 {
     struct pyb_core *c = (struct pyb_core *)core;
     uint64_t file_end;
     if (!pyb_core_facts(core))
         return pyb_fail(err, PYB_E_USAGE, "only a core can be backed by files");
     if (start >= end || __builtin_add_overflow(offset, end - start, &file_end) || file_end > INT64_MAX)
-        return pyb_fail_at(err, PYB_E_USAGE, start, end - start, "a mapping of 0x%" PRIx64 " to 0x%" PRIx64, start, end);
+        return pyb_fail_at(err, PYB_E_USAGE, start, end - start, "a mapping of 0x%" PRIx64 " to 0x%" PRIx64,
+                           start, end);
     size_t i = find_backing(c, start);
     if (i < c->n_backings && c->backings[i].start < end)
         return pyb_fail_at(err, PYB_E_USAGE, start, end - start,

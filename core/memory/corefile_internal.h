@@ -22,10 +22,10 @@ struct pyb_core {
     struct pyb_arena arena;
     int fd;
     uint64_t file_size;
-    struct pyb_core_load *loads;        // sorted by start
-    struct pyb_core_segment *segments;  // the same, as the facts show them
+    struct pyb_core_load *loads;       // sorted by start
+    struct pyb_core_segment *segments; // the same, as the facts show them
     size_t n_loads;
-    struct pyb_core_backing *backings;  // sorted by start, disjoint
+    struct pyb_core_backing *backings; // sorted by start, disjoint
     size_t n_backings, cap_backings;
     struct pyb_core_file *files;
     size_t n_files, cap_files;
@@ -37,7 +37,8 @@ struct pyb_core_phdr {
     uint32_t type, flags;
     uint64_t offset, vaddr, filesz, memsz;
 };
-/** Parses one PT_NOTE segment into the facts; called for each, in order. Bad notes end it with a remark in facts.note. */
+/** Parses one PT_NOTE segment into the facts; called for each, in order. Bad notes end it with a remark in
+ * facts.note. */
 int pyb_core_read_notes(struct pyb_core *c, const struct pyb_core_phdr *ph, struct pyb_error *err);
 /** Adds a remark to facts.note. */
 void pyb_core_remark(struct pyb_core *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -47,7 +48,8 @@ size_t pyb_core_pread(int fd, void *buf, size_t len, uint64_t offset);
 size_t pyb_core_read_backing(const struct pyb_core *c, pyb_addr addr, void *buf, size_t len);
 void pyb_core_close_backings(struct pyb_core *c);
 
-/** Where an architecture keeps pc, sp and the thread pointer in elf_gregset_t. Register indexes; -1: not there. */
+/** Where an architecture keeps pc, sp and the thread pointer in elf_gregset_t. Register indexes; -1: not
+ * there. */
 struct pyb_core_regs {
     uint16_t machine;
     uint8_t elf_class, word; // word: bytes of a register
@@ -56,8 +58,9 @@ struct pyb_core_regs {
 const struct pyb_core_regs *pyb_core_regs(uint16_t machine, uint8_t ptr_size);
 
 /**
- * When the file is compressed (.gz, .zst; .lz4, .xz, .bz2 are told apart): unpacks it into an unlinked temporary file and puts that in *fd
- * (the old one is closed). Other files are left as they are. PYB_E_UNSUPPORTED with the command that unpacks, PYB_E_CORRUPT, PYB_E_LIMIT.
+ * When the file is compressed (.gz, .zst; .lz4, .xz, .bz2 are told apart): unpacks it into an unlinked
+ * temporary file and puts that in *fd (the old one is closed). Other files are left as they are.
+ * PYB_E_UNSUPPORTED with the command that unpacks, PYB_E_CORRUPT, PYB_E_LIMIT.
  */
 int pyb_core_unpack(struct pyb_ctx *ctx, int *fd, const char *path, struct pyb_error *err);
 #endif

@@ -45,18 +45,20 @@ static bool next_note(struct notes *n, struct note *ret)
             n->cut = true;
             return false;
         }
-        *ret = (struct note){.type = pyb_get_u32(b, n->at + 8), .desc = b->data + name + name_padded, .len = len};
+        *ret = (struct note){
+            .type = pyb_get_u32(b, n->at + 8), .desc = b->data + name + name_padded, .len = len};
         left -= name_padded;
         n->at = name + name_padded + (padded < left ? padded : left);
         const char *text = (const char *)b->data + name;
-        if ((name_len >= 4 && memcmp(text, "CORE", 4) == 0) || (name_len >= 5 && memcmp(text, "LINUX", 5) == 0))
+        if ((name_len >= 4 && memcmp(text, "CORE", 4) == 0) ||
+            (name_len >= 5 && memcmp(text, "LINUX", 5) == 0))
             return true;
     }
     return false;
 }
 
-static uint64_t get_reg(const struct pyb_core *c, const struct pyb_core_regs *regs, const struct pyb_core_thread *t,
-                        int index)
+static uint64_t get_reg(const struct pyb_core *c, const struct pyb_core_regs *regs,
+                        const struct pyb_core_thread *t, int index)
 {
     struct pyb_bytes b = pyb_memory_bytes(&c->base, t->regs, t->regs_len);
     return index < 0 ? 0 : pyb_get_uint(&b, (size_t)index * regs->word, regs->word);
@@ -68,7 +70,8 @@ static void parse_prstatus(const struct pyb_core *c, const struct note *note, st
     bool is64 = c->base.ptr_size == 8;
     size_t pid_at = is64 ? 32 : 24, regs_at = is64 ? 112 : 72;
     struct pyb_bytes b = pyb_memory_bytes(&c->base, note->desc, note->len);
-    *ret = (struct pyb_core_thread){.tid = (int32_t)pyb_get_u32(&b, pid_at), .signal = (int32_t)pyb_get_u16(&b, 12)};
+    *ret = (struct pyb_core_thread){.tid = (int32_t)pyb_get_u32(&b, pid_at),
+                                    .signal = (int32_t)pyb_get_u16(&b, 12)};
     if (note->len <= regs_at)
         return;
     const struct pyb_core_regs *regs = pyb_core_regs(c->base.machine, c->base.ptr_size);
@@ -188,7 +191,8 @@ static int parse_files(struct pyb_core *c, const struct note *note, struct pyb_e
     return 0;
 }
 
-static int reserve_threads(struct pyb_core *c, struct notes all, struct pyb_core_thread **ret, struct pyb_error *err)
+static int reserve_threads(struct pyb_core *c, struct notes all, struct pyb_core_thread **ret,
+                           struct pyb_error *err)
 {
     size_t n = c->facts.n_threads;
     struct note note;
@@ -243,7 +247,8 @@ int pyb_core_read_notes(struct pyb_core *c, const struct pyb_core_phdr *ph, stru
     if (len > MAX_NOTES_BYTES)
         len = MAX_NOTES_BYTES;
     if (len < ph->filesz)
-        pyb_core_remark(c, "%" PRIu64 " of %" PRIu64 " bytes of notes are cut off", ph->filesz - len, ph->filesz);
+        pyb_core_remark(c, "%" PRIu64 " of %" PRIu64 " bytes of notes are cut off", ph->filesz - len,
+                        ph->filesz);
     if (len == 0)
         return 0;
     uint8_t *data = pyb_arena_alloc(&c->arena, (size_t)len);

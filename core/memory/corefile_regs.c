@@ -7,8 +7,8 @@
 #define EM_LOONGARCH 258
 #endif
 
-// elf_gregset_t of the kernel's asm/elf.h and asm/ptrace.h (user_regs_struct, pt_regs). x32 has 64-bit registers
-// in an ELF32 file.
+// elf_gregset_t of the kernel's asm/elf.h and asm/ptrace.h (user_regs_struct, pt_regs). x32 has 64-bit
+// registers in an ELF32 file.
 static const struct pyb_core_regs known[] = {
     // machine      class        word   n  pc  sp  tp
     {EM_X86_64,    ELFCLASS64,  8,    27, 16, 19, 21}, // fs_base

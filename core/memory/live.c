@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which process it is: a pid may be given to somebody else once the process has been reaped. /proc/PID opened as
-// a directory and a pidfd stay bound to the process that had the pid at that moment. process_vm_readv() takes a
-// number, so after a read the pidfd is asked whether the process still lives; that costs a system call, hence only
-// when the last answer is older than CHECK_NS. A pid comes round again after as many forks as there are pids (32768
-// at least on any usual system): not within that time.
+// Which process it is: a pid may be given to somebody else once the process has been reaped. /proc/PID opened
+// as a directory and a pidfd stay bound to the process that had the pid at that moment. process_vm_readv()
+// takes a number, so after a read the pidfd is asked whether the process still lives; that costs a system
+// call, hence only when the last answer is older than CHECK_NS. A pid comes round again after as many forks
+// as there are pids (32768 at least on any usual system): not within that time.
 #include "memory/live.h"
 
 #include <elf.h>
@@ -33,9 +33,9 @@
 struct live {
     struct pyb_memory base;
     struct pyb_live_process process;
-    int32_t tid;          // whose address space: the process, or a thread of it when the first one has ended
-    int pidfd;            // -1: not there (before Linux 5.3)
-    int mem_fd;           // /proc/PID/mem; -1: process_vm_readv() does
+    int32_t tid; // whose address space: the process, or a thread of it when the first one has ended
+    int pidfd;   // -1: not there (before Linux 5.3)
+    int mem_fd;  // /proc/PID/mem; -1: process_vm_readv() does
     uint64_t checked_ns;
 };
 
@@ -211,7 +211,8 @@ static bool falls_back(int e)
     return e == ENOSYS || e == EPERM || e == EACCES;
 }
 
-// The thread through which the address space is reached has ended: another one may go on. It lives, so this ends.
+// The thread through which the address space is reached has ended: another one may go on. It lives, so this
+// ends.
 static bool find_other_thread(struct live *l)
 {
     int32_t tid = pyb_live_thread(&l->process);
@@ -227,8 +228,7 @@ static int live_readv(struct pyb_memory *m, struct pyb_range *ranges, size_t n, 
     bool short_read = false;
     for (size_t i = 0; i < n;) {
         size_t dealt = 1;
-        int e = l->mem_fd >= 0 ? read_range_by_mem(l, &ranges[i])
-                               : read_batch(l, ranges + i, n - i, &dealt);
+        int e = l->mem_fd >= 0 ? read_range_by_mem(l, &ranges[i]) : read_batch(l, ranges + i, n - i, &dealt);
         if (e && l->mem_fd < 0 && falls_back(e) && open_mem(l) == 0)
             continue;
         if (e == ESRCH && find_other_thread(l))
@@ -259,7 +259,8 @@ static const struct pyb_memory_ops live_ops = {
     .destroy = live_destroy,
 };
 
-// Word size, byte order and machine as the executable's header has them; this program's own where it cannot be read.
+// Word size, byte order and machine as the executable's header has them; this program's own where it cannot
+// be read.
 static void find_facts(struct live *l)
 {
     struct pyb_memory *m = &l->base;

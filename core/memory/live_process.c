@@ -32,7 +32,8 @@ static bool read_text(int dir_fd, const char *name, char *buf, size_t size)
     return n >= 0 && done > 0;
 }
 
-// The text after "\nNAME:" and blanks in a status file, or NULL. The kernel escapes line ends in the process's name.
+// The text after "\nNAME:" and blanks in a status file, or NULL. The kernel escapes line ends in the
+// process's name.
 static const char *status_field(const char *status, const char *name)
 {
     size_t len = strlen(name);
@@ -51,7 +52,8 @@ static const char *status_field(const char *status, const char *name)
 static bool has_not_ended(int dir_fd, const char *status_path)
 {
     char text[1024];
-    const char *state = read_text(dir_fd, status_path, text, sizeof(text)) ? status_field(text, "State") : NULL;
+    const char *state =
+        read_text(dir_fd, status_path, text, sizeof(text)) ? status_field(text, "State") : NULL;
     return state && *state != 'Z' && *state != 'X';
 }
 
@@ -118,8 +120,10 @@ static int check_kind(const struct pyb_live_process *p, int32_t *ret_tid, struct
     }
     *ret_tid = pyb_live_thread(p);
     if (*ret_tid == 0)
-        return pyb_fail(err, PYB_E_GONE, "process %d is a zombie: it has ended, and its parent has not yet asked for its "
-                        "exit status", p->pid);
+        return pyb_fail(err, PYB_E_GONE,
+                        "process %d is a zombie: it has ended, and its parent has not yet asked for its "
+                        "exit status",
+                        p->pid);
     if (*ret_tid == p->pid && readlinkat(p->dir_fd, "exe", link, sizeof(link)) < 0 && errno == ENOENT)
         return pyb_fail(err, PYB_E_NOTPYTHON, "%d is a kernel thread", p->pid);
     return 0;
@@ -169,36 +173,46 @@ static bool same_user_namespace(const struct pyb_live_process *p)
 static int explain_other_user(const struct pyb_live_rights *r, struct pyb_error *err)
 {
     if (r->own_uid == 0)
-        return pyb_remedy(err, "this is root without CAP_SYS_PTRACE: start the container with --cap-add SYS_PTRACE "
-                          "(Kubernetes: securityContext.capabilities.add: [SYS_PTRACE])");
+        return pyb_remedy(
+            err, "this is root without CAP_SYS_PTRACE: start the container with --cap-add SYS_PTRACE "
+                 "(Kubernetes: securityContext.capabilities.add: [SYS_PTRACE])");
     char text[1024];
     struct passwd entry, *found = NULL;
     if (getpwuid_r(r->uid, &entry, text, sizeof(text), &found) == 0 && found)
-        return pyb_remedy(err, "run this as user %s (sudo -u %s ...), or with sudo", found->pw_name, found->pw_name);
+        return pyb_remedy(err, "run this as user %s (sudo -u %s ...), or with sudo", found->pw_name,
+                          found->pw_name);
     return pyb_remedy(err, "run this as user %u (sudo -u '#%u' ...), or with sudo", r->uid, r->uid);
 }
 
 int pyb_live_remedy(const struct pyb_live_rights *r, int32_t pid, struct pyb_error *err)
 {
     if (r->ptrace_scope >= 3)
-        return pyb_remedy(err, "kernel.yama.ptrace_scope is 3: nothing may be traced until this machine boots with a "
-                          "lower value (sysctl.d: kernel.yama.ptrace_scope = 1)");
+        return pyb_remedy(
+            err, "kernel.yama.ptrace_scope is 3: nothing may be traced until this machine boots with a "
+                 "lower value (sysctl.d: kernel.yama.ptrace_scope = 1)");
     if (r->cap_sys_ptrace && !r->same_user_ns)
-        return pyb_remedy(err, "the process lives in another user namespace: run this in the initial one, or inside its "
-                          "container (nsenter -U -t %d)", pid);
+        return pyb_remedy(
+            err,
+            "the process lives in another user namespace: run this in the initial one, or inside its "
+            "container (nsenter -U -t %d)",
+            pid);
     if (r->cap_sys_ptrace)
-        return pyb_remedy(err, "CAP_SYS_PTRACE is there, so a security module or seccomp filter denies it: see "
-                          "`dmesg | grep -i denied` (AppArmor, SELinux), or --security-opt seccomp=unconfined");
+        return pyb_remedy(
+            err, "CAP_SYS_PTRACE is there, so a security module or seccomp filter denies it: see "
+                 "`dmesg | grep -i denied` (AppArmor, SELinux), or --security-opt seccomp=unconfined");
     if (r->uid != r->own_uid)
         return explain_other_user(r, err);
     if (r->ptrace_scope == 2)
-        return pyb_remedy(err, "run this with sudo (kernel.yama.ptrace_scope is 2: only CAP_SYS_PTRACE may), or in a "
-                          "container with --cap-add SYS_PTRACE");
+        return pyb_remedy(
+            err, "run this with sudo (kernel.yama.ptrace_scope is 2: only CAP_SYS_PTRACE may), or in a "
+                 "container with --cap-add SYS_PTRACE");
     if (r->ptrace_scope == 1)
-        return pyb_remedy(err, "sudo sysctl kernel.yama.ptrace_scope=0, or run this with sudo, or in a container with "
-                          "--cap-add SYS_PTRACE");
-    return pyb_remedy(err, "run this with sudo: the process has set itself not dumpable (it changed its user or has "
-                      "capabilities)");
+        return pyb_remedy(
+            err, "sudo sysctl kernel.yama.ptrace_scope=0, or run this with sudo, or in a container with "
+                 "--cap-add SYS_PTRACE");
+    return pyb_remedy(
+        err, "run this with sudo: the process has set itself not dumpable (it changed its user or has "
+             "capabilities)");
 }
 
 int pyb_live_explain_permission(const struct pyb_live_process *p, struct pyb_error *err)
@@ -206,7 +220,8 @@ int pyb_live_explain_permission(const struct pyb_live_process *p, struct pyb_err
     if (!err)
         return PYB_E_PERM;
     char status[1024];
-    const char *field = read_text(p->dir_fd, "status", status, sizeof(status)) ? status_field(status, "Uid") : NULL;
+    const char *field =
+        read_text(p->dir_fd, "status", status, sizeof(status)) ? status_field(status, "Uid") : NULL;
     struct pyb_live_rights r = {
         .own_uid = geteuid(),
         .uid = field ? (uint32_t)strtoul(field, NULL, 10) : geteuid(),

@@ -41,16 +41,19 @@ static int fail_fault(struct pyb_memory *m, const struct pyb_range *r, struct py
     uint64_t missing = r->len - r->done;
     pyb_addr end;
     if (r->addr < LOWEST_ADDRESS)
-        return pyb_fail_at(err, PYB_E_FAULT, r->addr, r->len, "0x%" PRIx64 " is no address (first page)", r->addr);
+        return pyb_fail_at(err, PYB_E_FAULT, r->addr, r->len, "0x%" PRIx64 " is no address (first page)",
+                           r->addr);
     if (__builtin_add_overflow(r->addr, (uint64_t)r->len, &end))
         return pyb_fail_at(err, PYB_E_FAULT, r->addr, r->len,
-                           "%" PRIu64 " bytes at 0x%" PRIx64 " reach beyond the address space", (uint64_t)r->len, r->addr);
+                           "%" PRIu64 " bytes at 0x%" PRIx64 " reach beyond the address space",
+                           (uint64_t)r->len, r->addr);
     return pyb_fail_at(err, PYB_E_FAULT, r->addr + r->done, missing,
                        "%" PRIu64 " of %" PRIu64 " bytes are unreadable at 0x%" PRIx64 " (%s)", missing,
                        (uint64_t)r->len, r->addr + r->done, m->ops->name);
 }
 
-int pyb_read_some(struct pyb_memory *m, pyb_addr addr, void *buf, size_t len, size_t *ret, struct pyb_error *err)
+int pyb_read_some(struct pyb_memory *m, pyb_addr addr, void *buf, size_t len, size_t *ret,
+                  struct pyb_error *err)
 {
     struct pyb_range r = {.addr = addr, .buf = buf, .len = len};
     *ret = 0;
@@ -148,7 +151,8 @@ int pyb_read_cstr(struct pyb_memory *m, pyb_addr addr, char *buf, size_t max, st
     while (done < max) {
         pyb_addr at = addr + done;
         if (at < addr)
-            return pyb_fail_at(err, PYB_E_FAULT, addr, max, "the text at 0x%" PRIx64 " reaches beyond the address space", addr);
+            return pyb_fail_at(err, PYB_E_FAULT, addr, max,
+                               "the text at 0x%" PRIx64 " reaches beyond the address space", addr);
         size_t want = CSTR_CHUNK - (size_t)(at % CSTR_CHUNK);
         if (want > max - done)
             want = max - done;

@@ -121,7 +121,8 @@ static int load_pages(struct recording *r, struct pyb_bytes plain, struct pyb_er
     return 0;
 }
 
-static int load_blob(struct recording *r, struct pyb_bytes plain, const char *name, size_t name_len, struct pyb_error *err)
+static int load_blob(struct recording *r, struct pyb_bytes plain, const char *name, size_t name_len,
+                     struct pyb_error *err)
 {
     struct rec_blob *b = pyb_arena_alloc(&r->arena, sizeof(*b));
     char *copy = pyb_arena_strndup(&r->arena, name, name_len);
@@ -134,15 +135,16 @@ static int load_blob(struct recording *r, struct pyb_bytes plain, const char *na
     return 0;
 }
 
-static int inflate_section(struct recording *r, const uint8_t *stored, uint64_t stored_len, uint64_t plain_len, uint32_t crc,
-                           struct pyb_bytes *ret, struct pyb_error *err)
+static int inflate_section(struct recording *r, const uint8_t *stored, uint64_t stored_len,
+                           uint64_t plain_len, uint32_t crc, struct pyb_bytes *ret, struct pyb_error *err)
 {
     // zlib's best is about 1:1032: more is a lie, found out before the memory is asked for.
     if (plain_len / 1100 > stored_len || plain_len > UINT32_MAX || stored_len > UINT32_MAX)
         return fail_corrupt(r, "a section of impossible size", err);
     uint8_t *plain = pyb_arena_alloc(&r->arena, (size_t)plain_len);
     if (!plain)
-        return pyb_fail(err, PYB_E_NOMEM, "%s: no memory for a section of %" PRIu64 " bytes", r->path, plain_len);
+        return pyb_fail(err, PYB_E_NOMEM, "%s: no memory for a section of %" PRIu64 " bytes", r->path,
+                        plain_len);
     uLongf got = (uLongf)plain_len;
     if (uncompress(plain, &got, stored, (uLong)stored_len) != Z_OK || got != plain_len)
         return fail_corrupt(r, "a section that cannot be unpacked", err);
@@ -156,7 +158,8 @@ static int load_section(struct recording *r, struct pyb_bytes *file, size_t *at,
 {
     if (file->len - *at < PYB_REC_SECTION)
         return fail_corrupt(r, "a section is missing", err);
-    uint32_t kind = pyb_get_u32(file, *at), name_len = pyb_get_u32(file, *at + 4), crc = pyb_get_u32(file, *at + 24);
+    uint32_t kind = pyb_get_u32(file, *at), name_len = pyb_get_u32(file, *at + 4),
+             crc = pyb_get_u32(file, *at + 24);
     uint64_t plain_len = pyb_get_u64(file, *at + 8), stored_len = pyb_get_u64(file, *at + 16);
     *at += PYB_REC_SECTION;
     if (name_len > file->len - *at || stored_len > file->len - *at - name_len)
@@ -180,10 +183,11 @@ static int load_header(struct recording *r, struct pyb_bytes *file, uint32_t *re
         return pyb_fail(err, PYB_E_UNSUPPORTED, "%s is no recording", r->path);
     uint16_t version = pyb_get_u16(file, 8);
     if (!file->bad && version != PYB_REC_VERSION)
-        return pyb_fail(err, PYB_E_UNSUPPORTED, "%s is a recording of version %u, this is for version %u", r->path, version,
-                        PYB_REC_VERSION);
+        return pyb_fail(err, PYB_E_UNSUPPORTED, "%s is a recording of version %u, this is for version %u",
+                        r->path, version, PYB_REC_VERSION);
     uint16_t size = pyb_get_u16(file, 10);
-    if (file->len < PYB_REC_HEADER + PYB_REC_TRAILER || size < PYB_REC_HEADER || size > file->len - PYB_REC_TRAILER)
+    if (file->len < PYB_REC_HEADER + PYB_REC_TRAILER || size < PYB_REC_HEADER ||
+        size > file->len - PYB_REC_TRAILER)
         return fail_corrupt(r, "it is too short", err);
     file->len -= PYB_REC_TRAILER;
     struct pyb_bytes trailer = pyb_bytes(file->data + file->len, PYB_REC_TRAILER, 8, false);
@@ -223,11 +227,12 @@ static int read_whole(struct recording *r, int fd, uint8_t **ret, size_t *ret_le
     if (!S_ISREG(st.st_mode))
         return pyb_fail(err, PYB_E_UNSUPPORTED, "%s is no regular file", r->path);
     if ((uint64_t)st.st_size > r->base.ctx->max_bytes || (uint64_t)st.st_size > UINT32_MAX)
-        return pyb_fail(err, PYB_E_LIMIT, "%s has %" PRIu64 " bytes; the limit is %" PRIu64, r->path, (uint64_t)st.st_size,
-                        r->base.ctx->max_bytes);
+        return pyb_fail(err, PYB_E_LIMIT, "%s has %" PRIu64 " bytes; the limit is %" PRIu64, r->path,
+                        (uint64_t)st.st_size, r->base.ctx->max_bytes);
     *ret = pyb_alloc(r->base.ctx, (size_t)st.st_size);
     if (!*ret)
-        return pyb_fail(err, PYB_E_NOMEM, "no memory for the %" PRIu64 " bytes of %s", (uint64_t)st.st_size, r->path);
+        return pyb_fail(err, PYB_E_NOMEM, "no memory for the %" PRIu64 " bytes of %s", (uint64_t)st.st_size,
+                        r->path);
     while (*ret_len < (size_t)st.st_size) {
         ssize_t n = pread(fd, *ret + *ret_len, (size_t)st.st_size - *ret_len, (off_t)*ret_len);
         if (n < 0 && errno == EINTR)

@@ -21,7 +21,8 @@ static const struct pyb_memory_ops tee_ops = {
     .destroy = pyb_cache_destroy,
 };
 
-int pyb_tee_open(struct pyb_ctx *ctx, struct pyb_memory *below, struct pyb_memory **ret, struct pyb_error *err)
+int pyb_tee_open(struct pyb_ctx *ctx, struct pyb_memory *below, struct pyb_memory **ret,
+                 struct pyb_error *err)
 {
     struct pyb_cache *c;
     uint64_t max_pages = ctx->max_bytes / PYB_PAGE;
@@ -117,7 +118,8 @@ static int by_addr(const void *a, const void *b)
     return x->addr < y->addr ? -1 : x->addr > y->addr;
 }
 
-// Entries (address, length, 0) in ascending order, then the contents in the same order. Pages of which nothing could be read are left out.
+// Entries (address, length, 0) in ascending order, then the contents in the same order. Pages of which
+// nothing could be read are left out.
 static bool add_pages(struct pyb_cache *c, struct pyb_buf *out)
 {
     const struct pyb_page **list = pyb_alloc(c->base.ctx, (c->n_used + 1) * sizeof(struct pyb_page *));
@@ -195,7 +197,8 @@ static int write_file(const char *path, const char *data, size_t len, struct pyb
     return rc;
 }
 
-int pyb_tee_write(struct pyb_memory *tee, const char *path, const struct pyb_blob *blobs, size_t n, struct pyb_error *err)
+int pyb_tee_write(struct pyb_memory *tee, const char *path, const struct pyb_blob *blobs, size_t n,
+                  struct pyb_error *err)
 {
     if (tee->ops != &tee_ops)
         return pyb_fail(err, PYB_E_USAGE, "only a tee can write a recording");

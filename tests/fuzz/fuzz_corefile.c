@@ -76,7 +76,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     // Left-out pages of the first mapping come from the same file.
     const struct pyb_core_facts *f = pyb_core_facts(m);
     if (f->n_mappings)
-        (void)pyb_core_back(m, f->mappings[0].start, f->mappings[0].end, file, f->mappings[0].file_offset, &err);
+        (void)pyb_core_back(m, f->mappings[0].start, f->mappings[0].end, file, f->mappings[0].file_offset,
+                            &err);
     use_facts(m);
     pyb_memory_destroy(m);
     return 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A recording. An even first byte: what follows is the file as it is. An odd one: what follows describes sections, and the file is
-// built from them with right sizes and checksums, so that the parsers behind the checksums are reached.
+// A recording. An even first byte: what follows is the file as it is. An odd one: what follows describes
+// sections, and the file is built from them with right sizes and checksums, so that the parsers behind the
+// checksums are reached.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

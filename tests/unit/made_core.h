@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Core files written field by field, in any class and byte order. The reader under test shares no code with this. */
+/** Core files written field by field, in any class and byte order. The reader under test shares no code with
+ * this. */
 #ifndef PYB_TESTS_MADE_CORE_H
 #define PYB_TESTS_MADE_CORE_H
 #include <elf.h>
@@ -60,8 +61,8 @@ static inline void made_header(struct made *c, uint16_t type, size_t phnum)
         made_put(c, made_phoff(c) - 1, 0, 1);
 }
 
-static inline void made_phdr(struct made *c, size_t i, uint32_t type, uint64_t offset, uint64_t vaddr, uint64_t filesz,
-                             uint64_t memsz)
+static inline void made_phdr(struct made *c, size_t i, uint32_t type, uint64_t offset, uint64_t vaddr,
+                             uint64_t filesz, uint64_t memsz)
 {
     size_t at = made_phoff(c) + i * made_phentsize(c);
     made_put(c, at, type, 4);
@@ -103,14 +104,18 @@ struct made_arch {
     int tp; // index, -1: none among the registers
 };
 static const struct made_arch made_archs[] = {
-    {"x86_64", true, false, EM_X86_64, 8, 27, 16, 19, 21}, {"i386", false, false, EM_386, 4, 17, 12, 15, -1},
-    {"aarch64", true, false, EM_AARCH64, 8, 34, 32, 31, -1}, {"arm", false, false, EM_ARM, 4, 18, 15, 13, -1},
-    {"ppc", false, true, EM_PPC, 4, 48, 32, 1, 2},         {"s390x", true, true, EM_S390, 8, 27, 1, 17, -1},
+    {"x86_64", true, false, EM_X86_64, 8, 27, 16, 19, 21},
+    {"i386", false, false, EM_386, 4, 17, 12, 15, -1},
+    {"aarch64", true, false, EM_AARCH64, 8, 34, 32, 31, -1},
+    {"arm", false, false, EM_ARM, 4, 18, 15, 13, -1},
+    {"ppc", false, true, EM_PPC, 4, 48, 32, 1, 2},
+    {"s390x", true, true, EM_S390, 8, 27, 1, 17, -1},
 };
 #define MADE_ARCHS (sizeof(made_archs) / sizeof(made_archs[0]))
 #define MADE_BASE 0x40000000u
 
-static inline void made_thread(struct made *c, const struct made_arch *a, int tid, int sig, uint64_t pc, uint64_t sp, uint64_t tp)
+static inline void made_thread(struct made *c, const struct made_arch *a, int tid, int sig, uint64_t pc,
+                               uint64_t sp, uint64_t tp)
 {
     size_t regs = c->is64 ? 112 : 72;
     size_t at = made_note(c, "CORE", NT_PRSTATUS, regs + a->n * a->word + 8);
@@ -159,7 +164,8 @@ static inline struct made made_core(const struct made_arch *a)
     made_bytes(&c, at + pid_at + 16, "python3", 8);
     made_bytes(&c, at + pid_at + 32, "python3 app.py ", 16);
     at = made_note(&c, "CORE", NT_AUXV, 5 * 2 * w);
-    const uint64_t auxv[] = {AT_PHDR, 0x40002040, AT_PHNUM, 9, AT_ENTRY, 0x40002abc, AT_SYSINFO_EHDR, 0x4f000, AT_NULL, 0};
+    const uint64_t auxv[] = {AT_PHDR,    0x40002040,      AT_PHNUM, 9,       AT_ENTRY,
+                             0x40002abc, AT_SYSINFO_EHDR, 0x4f000,  AT_NULL, 0};
     for (size_t i = 0; i < 10; i++)
         made_word(&c, at + i * w, auxv[i]);
     made_note(&c, "GNU", NT_PRSTATUS, 4); // somebody else's

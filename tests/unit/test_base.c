@@ -42,7 +42,9 @@ static void error_text_is_one_printable_line(void **state)
 {
     (void)state;
     struct pyb_error err;
-    pyb_fail(&err, PYB_E_FAILED, "%s", "a\x1b[31m\nb\x7f\xc2\x9b" "c\xc3\xa9");
+    pyb_fail(&err, PYB_E_FAILED, "%s",
+             "a\x1b[31m\nb\x7f\xc2\x9b"
+             "c\xc3\xa9");
     assert_string_equal(err.what, "a?[31m?b???c\xc3\xa9");
     // Cut within a character of two bytes: none of it stays.
     char text[1000];
@@ -193,7 +195,8 @@ static void bytes_decode_both_orders(void **state)
 {
     (void)state;
     const uint8_t raw[8] = {0x81, 2, 3, 4, 5, 6, 7, 0x88};
-    struct pyb_bytes little = pyb_bytes(raw, sizeof(raw), 8, false), big = pyb_bytes(raw, sizeof(raw), 4, true);
+    struct pyb_bytes little = pyb_bytes(raw, sizeof(raw), 8, false),
+                     big = pyb_bytes(raw, sizeof(raw), 4, true);
     assert_int_equal(pyb_get_u16(&little, 0), 0x0281);
     assert_int_equal(pyb_get_u16(&big, 0), 0x8102);
     assert_int_equal(pyb_get_u32(&little, 1), 0x05040302);
@@ -296,8 +299,12 @@ static void callers_allocator_is_used_and_may_fail(void **state)
     (void)state;
     size_t left = 4;
     // An older caller: its struct ended before max_ms.
-    struct pyb_options o = {.size = offsetof(struct pyb_options, max_ms), .alloc = counting_alloc, .free = counting_free,
-                            .alloc_ctx = &left, .max_ms = 1, .abort = say_stop};
+    struct pyb_options o = {.size = offsetof(struct pyb_options, max_ms),
+                            .alloc = counting_alloc,
+                            .free = counting_free,
+                            .alloc_ctx = &left,
+                            .max_ms = 1,
+                            .abort = say_stop};
     struct pyb_ctx ctx;
     pyb_ctx_init(&ctx, &o);
     assert_int_equal(ctx.max_ms, 0);

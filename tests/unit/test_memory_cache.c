@@ -27,7 +27,8 @@ static uint64_t space_read(void *ctx, pyb_addr addr, void *buf, uint64_t len)
     uint64_t done = 0;
     for (; done < len; done++) {
         pyb_addr at = addr + done - BASE;
-        if (addr + done < BASE || at >= sizeof(s->bytes) || s->missing[at / PAGE] || (s->ends_at && at >= s->ends_at))
+        if (addr + done < BASE || at >= sizeof(s->bytes) || s->missing[at / PAGE] ||
+            (s->ends_at && at >= s->ends_at))
             break;
         ((uint8_t *)buf)[done] = s->bytes[at];
     }
@@ -47,7 +48,11 @@ static struct space *new_space(void)
 
 static struct pyb_memory *open_space(struct space *s, uint8_t ptr_size, bool big)
 {
-    struct pyb_target_desc d = {.size = sizeof(d), .ctx = s, .read = space_read, .ptr_size = ptr_size, .big_endian = big,
+    struct pyb_target_desc d = {.size = sizeof(d),
+                                .ctx = s,
+                                .read = space_read,
+                                .ptr_size = ptr_size,
+                                .big_endian = big,
                                 .machine = 20};
     struct pyb_memory *m;
     struct pyb_error err;
@@ -272,7 +277,8 @@ static void cache_evicts_the_least_recently_used(void **state)
         assert_int_equal(s->calls, max == 1 ? 1000 : 501);
         // Ranges longer than the cache come whole.
         uint8_t *buf = malloc(PAGES * PAGE);
-        struct pyb_range r[] = {{BASE + 1, buf, 30 * PAGE, 0}, {BASE + 3 * PAGE, buf + 31 * PAGE, 20 * PAGE, 0}};
+        struct pyb_range r[] = {{BASE + 1, buf, 30 * PAGE, 0},
+                                {BASE + 3 * PAGE, buf + 31 * PAGE, 20 * PAGE, 0}};
         assert_ok(pyb_memory_readv(m, r, 2, &err), &err);
         assert_int_equal(r[0].done, 30 * PAGE);
         assert_int_equal(r[1].done, 20 * PAGE);
@@ -304,9 +310,10 @@ static void cache_agrees_with_what_it_caches(void **state)
         for (int i = 0; i < 300; i++) {
             struct pyb_range r[4];
             for (size_t k = 0; k < 4; k++)
-                r[k] = (struct pyb_range){.addr = BASE - 2 * PAGE + (unsigned)rand_r(&seed) % ((PAGES + 4) * PAGE),
-                                          .buf = buf + k * 16 * PAGE,
-                                          .len = (unsigned)rand_r(&seed) % (rand_r(&seed) % 2 ? 16 * PAGE : 64)};
+                r[k] = (struct pyb_range){
+                    .addr = BASE - 2 * PAGE + (unsigned)rand_r(&seed) % ((PAGES + 4) * PAGE),
+                    .buf = buf + k * 16 * PAGE,
+                    .len = (unsigned)rand_r(&seed) % (rand_r(&seed) % 2 ? 16 * PAGE : 64)};
             if (rand_r(&seed) % 4 == 0)
                 pyb_memory_prefetch(m, r, 4);
             assert_ok(pyb_memory_readv(m, r, 4, &err), &err);
@@ -316,7 +323,8 @@ static void cache_agrees_with_what_it_caches(void **state)
                 s->all_or_nothing = false;
                 size_t n = (size_t)space_read(s, r[k].addr, want, r[k].len);
                 s->all_or_nothing = strict;
-                // A debugger that refuses a range can be asked for this very range only: the last page may come short.
+                // A debugger that refuses a range can be asked for this very range only: the last page may
+                // come short.
                 bool cut_page = strict && s->ends_at && r[k].addr + n == BASE + s->ends_at && n < r[k].len;
                 if (!cut_page)
                     assert_int_equal(r[k].done, n);
@@ -366,7 +374,8 @@ static void counting_destroy(struct pyb_memory *m)
 {
     pyb_memory_destroy(((struct counting *)m)->below);
 }
-static const struct pyb_memory_ops counting_ops = {.name = "counting", .readv = counting_readv, .destroy = counting_destroy};
+static const struct pyb_memory_ops counting_ops = {
+    .name = "counting", .readv = counting_readv, .destroy = counting_destroy};
 
 static void prefetch_is_one_vectored_read(void **state)
 {
@@ -381,7 +390,8 @@ static void prefetch_is_one_vectored_read(void **state)
     s->missing[7] = true;
     struct pyb_range r[300];
     for (size_t i = 0; i < 300; i++) // several in each page, none in order, some senseless
-        r[i] = (struct pyb_range){.addr = i % 50 == 49 ? 16 : BASE + (i * 37 % 60) * PAGE + i, .len = i == 5 ? SIZE_MAX : 40};
+        r[i] = (struct pyb_range){.addr = i % 50 == 49 ? 16 : BASE + (i * 37 % 60) * PAGE + i,
+                                  .len = i == 5 ? SIZE_MAX : 40};
     pyb_memory_prefetch(m, r, 300);
     assert_int_equal(c.calls, 1);
     assert_true(c.ranges > 40 && c.ranges <= 60);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Cores: made by hand in every class and byte order, by gcore and by the kernel from real processes, cut, packed, damaged.
-// `test_memory_core --write-corpus DIR` writes the made ones as seeds for the fuzzer.
+// Cores: made by hand in every class and byte order, by gcore and by the kernel from real processes, cut,
+// packed, damaged. `test_memory_core --write-corpus DIR` writes the made ones as seeds for the fuzzer.
 #include "unit.h"
 
 #include <errno.h>
@@ -98,7 +98,8 @@ static void made_cores_are_read(void **state)
         assert_ok(pyb_read_ptr(m, MADE_BASE + 1, &word, &err), &err);
         const uint64_t little = 0x1815120f0c090603u, big = 0x0306090c0f121518u;
         assert_true(word == (m->ptr_size == 4 ? m->big_endian ? big >> 32 : little & 0xffffffff
-                                              : m->big_endian ? big : little));
+                             : m->big_endian  ? big
+                                              : little));
         assert_int_equal(pyb_read_bytes(m, MADE_BASE - 1, buf, 1, &err), PYB_E_FAULT);
         assert_int_equal(pyb_read_bytes(m, MADE_BASE + 0x9000, buf, 1, &err), PYB_E_FAULT);
         pyb_memory_destroy(m);
@@ -256,7 +257,9 @@ static void other_files_are_refused(void **state)
     expect_refused("", 0, PYB_E_CORRUPT, "empty");
     expect_refused("x", 1, PYB_E_UNSUPPORTED, "no core file");
     expect_refused("#!/bin/sh\necho\n", 15, PYB_E_UNSUPPORTED, "no core file");
-    expect_refused("\x7f" "ELF", 4, PYB_E_CORRUPT, "ends within its ELF header");
+    expect_refused("\x7f"
+                   "ELF",
+                   4, PYB_E_CORRUPT, "ends within its ELF header");
     struct made c = made_core(&made_archs[0]);
     for (size_t n = 1; n < c.len && n < 700; n++) { // no prefix crashes; most cannot be used
         struct pyb_memory *m;
@@ -337,14 +340,19 @@ static void compressed_cores(void **state)
     snprintf(path, sizeof(path), "%s/core", dir);
     write_bytes(path, whole, len);
     free(whole);
-    const struct { const char *command, *suffix; int code; const char *remedy; } kinds[] = {
+    const struct {
+        const char *command, *suffix;
+        int code;
+        const char *remedy;
+    } kinds[] = {
         {"gzip -k", ".gz", 0, NULL},
 #ifdef PYB_HAVE_ZSTD
         {"zstd -q -k", ".zst", 0, NULL},
 #else
         {"zstd -q -k", ".zst", PYB_E_UNSUPPORTED, "zstd -dc '%s/core.zst' > 'core'"},
 #endif
-        {"f() { lz4 -q -k \"$1\" \"$1.lz4\"; }; f", ".lz4", PYB_E_UNSUPPORTED, "lz4 -dc '%s/core.lz4' > 'core'"},
+        {"f() { lz4 -q -k \"$1\" \"$1.lz4\"; }; f", ".lz4", PYB_E_UNSUPPORTED,
+         "lz4 -dc '%s/core.lz4' > 'core'"},
         {"xz -k", ".xz", PYB_E_UNSUPPORTED, "xz -dc '%s/core.xz' > 'core'"},
     };
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
@@ -364,7 +372,8 @@ static void compressed_cores(void **state)
 #pragma GCC diagnostic pop
             assert_string_equal(err.remedy, want);
             // The remedy does what it says.
-            assert_true(run("cd %s && mkdir out && cd out && %s && cmp core ../core && cd .. && rm -r out", dir, err.remedy));
+            assert_true(run("cd %s && mkdir out && cd out && %s && cmp core ../core && cd .. && rm -r out",
+                            dir, err.remedy));
             continue;
         }
         uint8_t byte;
@@ -474,7 +483,9 @@ static void check_backing(struct pyb_memory *m)
     int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     for (size_t i = 0; i < f->n_mappings; i++)
         if (strstr(f->mappings[i].path, "test_memory_core"))
-            assert_ok(pyb_core_back(m, f->mappings[i].start, f->mappings[i].end, fd, f->mappings[i].file_offset, &err), &err);
+            assert_ok(pyb_core_back(m, f->mappings[i].start, f->mappings[i].end, fd,
+                                    f->mappings[i].file_offset, &err),
+                      &err);
     close(fd);
     assert_ok(pyb_read_cstr(m, (uintptr_t)known_text, text, 63, &err), &err);
     assert_string_equal(text, known_text);
@@ -504,7 +515,8 @@ static void cut_at_random(const char *path, struct pyb_memory *whole)
         opened++;
         assert_non_null(pyb_core_facts(m)->note);
         for (size_t s = 0; s < f->n_segments; s++) {
-            size_t len = f->segments[s].file_size < 16 * PAGE ? (size_t)f->segments[s].file_size : 16 * PAGE, got, got_cut;
+            size_t len = f->segments[s].file_size < 16 * PAGE ? (size_t)f->segments[s].file_size : 16 * PAGE,
+                   got, got_cut;
             if (len == 0)
                 continue;
             assert_ok(pyb_read_some(whole, f->segments[s].start, want, len, &got, &err), &err);
@@ -519,8 +531,9 @@ static void cut_at_random(const char *path, struct pyb_memory *whole)
     free(data);
     free(want);
     free(buf);
-    print_message("200 cuts of %ld bytes: %zu opened with a note, %zu refused, %zu bytes equal, %zu missing and said so\n",
-                  (long)st.st_size, opened, refused, read, missing);
+    print_message(
+        "200 cuts of %ld bytes: %zu opened with a note, %zu refused, %zu bytes equal, %zu missing and said so\n",
+        (long)st.st_size, opened, refused, read, missing);
     assert_true(opened > 50 && refused > 0 && missing > 0);
 }
 
@@ -558,7 +571,8 @@ static void core_of_gcore(void **state)
     }
     char *dir = new_folder(), path[128];
     pid_t pid = start_process(false, dir);
-    bool made = run("ulimit -f 1000000; gdb -q -nx -batch -p %d -ex 'gcore %s/core' > %s/log 2>&1", pid, dir, dir);
+    bool made =
+        run("ulimit -f 1000000; gdb -q -nx -batch -p %d -ex 'gcore %s/core' > %s/log 2>&1", pid, dir, dir);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     snprintf(path, sizeof(path), "%s/core", dir);

@@ -112,7 +112,7 @@ static void own_process_is_read(void **state)
     assert_ok(pyb_read_u64(m, (uintptr_t)&on_stack, &value, &err), &err);
     assert_true(value == on_stack);
     char text[64];
-    assert_ok(pyb_read_cstr(m, (uintptr_t)"some text of the program", text, 63, &err), &err);
+    assert_ok(pyb_read_cstr(m, (uintptr_t) "some text of the program", text, 63, &err), &err);
     assert_string_equal(text, "some text of the program");
     free(want);
     munmap(p, 2 * PAGE);
@@ -131,7 +131,9 @@ static void thousands_of_ranges_in_one_call(void **state)
     struct pyb_range *r = calloc(N, sizeof(*r));
     uint8_t *buf = calloc(N, 32);
     for (size_t i = 0; i < N; i++) // every hundredth is nowhere
-        r[i] = (struct pyb_range){.addr = i % 100 == 50 ? 0x7000 : (uintptr_t)p + i * PAGE + i % 4000, .buf = buf + i * 32, .len = i % 33};
+        r[i] = (struct pyb_range){.addr = i % 100 == 50 ? 0x7000 : (uintptr_t)p + i * PAGE + i % 4000,
+                                  .buf = buf + i * 32,
+                                  .len = i % 33};
     assert_ok(pyb_memory_readv(m, r, N, &err), &err);
     for (size_t i = 0; i < N; i++) {
         assert_int_equal(r[i].done, i % 100 == 50 ? 0 : i % 33);
@@ -180,12 +182,12 @@ static void in_child(void (*body)(pid_t target), void (*target_first)(void))
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-#define CHECK(condition) \
-    do { \
-        if (!(condition)) { \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            _exit(1); \
-        } \
+#define CHECK(condition)                                                                                     \
+    do {                                                                                                     \
+        if (!(condition)) {                                                                                  \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                  \
+            _exit(1);                                                                                        \
+        }                                                                                                    \
     } while (0)
 
 static uint8_t *fallback_pages;
@@ -249,7 +251,8 @@ static void ended_process_is_gone(void **state)
     munmap(p, PAGE);
 }
 
-// The number of an ended process is given to another one (ns_last_pid): its memory must not be taken for the first one's.
+// The number of an ended process is given to another one (ns_last_pid): its memory must not be taken for the
+// first one's.
 static void reused_pid_is_gone(void **state)
 {
     (void)state;
@@ -346,7 +349,10 @@ static void no_permission_names_the_remedy(void **state)
 static void remedy_fits_the_rights(void **state)
 {
     (void)state;
-    const struct { struct pyb_live_rights rights; const char *remedy; } cases[] = {
+    const struct {
+        struct pyb_live_rights rights;
+        const char *remedy;
+    } cases[] = {
         {{1000, 1000, false, true, 1}, "sudo sysctl kernel.yama.ptrace_scope=0"},
         {{1000, 1000, false, true, 2}, "run this with sudo"},
         {{1000, 1000, false, true, 3}, "until this machine boots"},
@@ -420,7 +426,8 @@ static void not_a_process(void **state)
     assert_int_equal(pyb_live_open(unit_ctx(), INT32_MAX, &m, &err), PYB_E_NOENT);
     assert_non_null(strstr(err.what, "2147483647"));
     // 2 is kthreadd wherever /proc shows the whole machine.
-    if (access("/proc/2/status", F_OK) == 0 && readlink("/proc/2/exe", (char[4]){0}, 4) < 0 && errno == ENOENT) {
+    if (access("/proc/2/status", F_OK) == 0 && readlink("/proc/2/exe", (char[4]){0}, 4) < 0 &&
+        errno == ENOENT) {
         assert_int_equal(pyb_live_open(unit_ctx(), 2, &m, &err), PYB_E_NOTPYTHON);
         assert_non_null(strstr(err.what, "kernel thread"));
     } else {
@@ -454,16 +461,11 @@ static void abort_ends_reads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(own_process_is_read),
-        cmocka_unit_test(thousands_of_ranges_in_one_call),
-        cmocka_unit_test(falls_back_to_proc_mem),
-        cmocka_unit_test(ended_process_is_gone),
-        cmocka_unit_test(reused_pid_is_gone),
-        cmocka_unit_test(no_permission_names_the_remedy),
-        cmocka_unit_test(remedy_fits_the_rights),
-        cmocka_unit_test(process_without_its_first_thread),
-        cmocka_unit_test(not_a_process),
-        cmocka_unit_test(abort_ends_reads),
+        cmocka_unit_test(own_process_is_read),    cmocka_unit_test(thousands_of_ranges_in_one_call),
+        cmocka_unit_test(falls_back_to_proc_mem), cmocka_unit_test(ended_process_is_gone),
+        cmocka_unit_test(reused_pid_is_gone),     cmocka_unit_test(no_permission_names_the_remedy),
+        cmocka_unit_test(remedy_fits_the_rights), cmocka_unit_test(process_without_its_first_thread),
+        cmocka_unit_test(not_a_process),          cmocka_unit_test(abort_ends_reads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

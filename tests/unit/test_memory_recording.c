@@ -26,7 +26,8 @@ static uint64_t space_read(void *ctx, pyb_addr addr, void *buf, uint64_t len)
     struct space *s = ctx;
     for (uint64_t i = 0; i < len; i++) {
         uint64_t at = addr + i - BASE;
-        if (addr + i < BASE || at >= sizeof(s->bytes) || at / PAGE == 7 || (at / PAGE == 9 && at % PAGE >= 1000))
+        if (addr + i < BASE || at >= sizeof(s->bytes) || at / PAGE == 7 ||
+            (at / PAGE == 9 && at % PAGE >= 1000))
             return 0;
         ((uint8_t *)buf)[i] = s->bytes[at];
         if (s->moves)
@@ -41,13 +42,15 @@ static struct space *new_space(void)
     assert_non_null(s);
     unsigned seed = 5;
     for (size_t i = 0; i < sizeof(s->bytes); i++)
-        s->bytes[i] = i / PAGE % 2 ? (uint8_t)rand_r(&seed) : (uint8_t)(i / 100); // some pages do not compress
+        s->bytes[i] =
+            i / PAGE % 2 ? (uint8_t)rand_r(&seed) : (uint8_t)(i / 100); // some pages do not compress
     return s;
 }
 
 static struct pyb_memory *open_tee(struct space *s)
 {
-    struct pyb_target_desc d = {.size = sizeof(d), .ctx = s, .read = space_read, .ptr_size = 4, .big_endian = true, .machine = 20};
+    struct pyb_target_desc d = {
+        .size = sizeof(d), .ctx = s, .read = space_read, .ptr_size = 4, .big_endian = true, .machine = 20};
     struct pyb_memory *m, *tee;
     struct pyb_error err;
     assert_ok(pyb_callback_open(unit_ctx(), &d, &m, &err), &err);
@@ -78,13 +81,15 @@ static void replay_equals_what_was_read(void **state)
     s->moves = true;
     unsigned seed = 3;
     for (size_t i = 0; i < N; i++) {
-        r[i] = (struct pyb_range){.addr = BASE + (unsigned)rand_r(&seed) % (30 * PAGE), .buf = seen + i * 3 * PAGE,
+        r[i] = (struct pyb_range){.addr = BASE + (unsigned)rand_r(&seed) % (30 * PAGE),
+                                  .buf = seen + i * 3 * PAGE,
                                   .len = (unsigned)rand_r(&seed) % (i % 10 ? 64 : 3 * PAGE)};
         assert_ok(pyb_memory_readv(tee, &r[i], 1, &err), &err);
         if (i == N / 2)
             pyb_memory_invalidate(tee); // keeps its pages
     }
-    const struct pyb_blob blobs[] = {{"modules", "a\0b", 3}, {"native", "", 0}, {"elf:/usr/bin/x y", seen, 3 * PAGE}};
+    const struct pyb_blob blobs[] = {
+        {"modules", "a\0b", 3}, {"native", "", 0}, {"elf:/usr/bin/x y", seen, 3 * PAGE}};
     assert_ok(pyb_tee_write(tee, path, blobs, 3, &err), &err);
     struct stat st;
     assert_int_equal(stat(path, &st), 0);
@@ -101,7 +106,8 @@ static void replay_equals_what_was_read(void **state)
         assert_int_equal(again.done, r[i].done);
         assert_memory_equal(buf, r[i].buf, again.done);
     }
-    assert_int_equal(pyb_read_bytes(m, BASE + 39 * PAGE, buf, 1, &err), PYB_E_FAULT); // readable, but not read
+    assert_int_equal(pyb_read_bytes(m, BASE + 39 * PAGE, buf, 1, &err),
+                     PYB_E_FAULT); // readable, but not read
     assert_int_equal(err.addr, BASE + 39 * PAGE);
     assert_int_equal(pyb_read_bytes(m, BASE + 7 * PAGE, buf, 1, &err), PYB_E_FAULT);
     assert_int_equal(pyb_read_bytes(m, BASE - 8, buf, 8, &err), PYB_E_FAULT);

@@ -35,10 +35,10 @@ static inline int unit_file(const void *data, size_t len)
     return fd;
 }
 
-#define assert_ok(call, err) \
-    do { \
-        int unit_rc = (call); \
-        if (unit_rc != 0) \
-            fail_msg("%s: %d: %s", #call, unit_rc, (err)->what); \
+#define assert_ok(call, err)                                                                                 \
+    do {                                                                                                     \
+        int unit_rc = (call);                                                                                \
+        if (unit_rc != 0)                                                                                    \
+            fail_msg("%s: %d: %s", #call, unit_rc, (err)->what);                                             \
     } while (0)
 #endif
