@@ -227,7 +227,8 @@ static void scan_path(const char *text, size_t len, struct pyb_version_evidence 
         return;
     unsigned abi = 0;
     n += parse_abi(text + n, len - n, &abi);
-    if (n == len || text[n] == '\0' || text[n] == '/' || text[n] == ':')
+    // Not "lib/python2.5/site-packages", an example in the text of site.py, which is frozen into the interpreter.
+    if (n < len && (text[n] == '\0' || text[n] == ':'))
         note_evidence(ev, PYB_VERSION_PATH, &v);
 }
 

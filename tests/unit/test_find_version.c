@@ -102,7 +102,7 @@ static void test_constants(void **state)
     assert_false(ev.has[PYB_VERSION_TAG]);
     expect(&ev.from[PYB_VERSION_LITERAL], "2.7.18", 0);
 
-    static const char none[] = "3.40.1\0https://docs.python.org/3.11\0cpython-compat\0";
+    static const char none[] = "3.40.1\0https://docs.python.org/3.11\0cpython-compat\0/usr/lib/python2.5/site-packages\0";
     memset(&ev, 0, sizeof(ev));
     pyb_version_scan_constants(none, sizeof(none), NULL, &ev);
     for (int i = 0; i < PYB_VERSION_SOURCES; i++)
