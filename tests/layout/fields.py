@@ -31,3 +31,12 @@ def columns():
     names = [c.name for c in result]
     assert len(names) == len(set(names)), "two columns with one name"
     return result
+
+
+PUBLISHED = re.compile(r"^(?:D\((\w+), (\w+), \w+, \w+, [01]\)|Z\((\w+), (\w+), \w+\))$", re.M)
+
+
+def published():
+    """["section.member"] of _Py_DebugOffsets, in the order of layout_debug_offsets.def."""
+    with open(os.path.join(CORE, "layout_debug_offsets.def")) as f:
+        return [".".join(x for x in m.groups() if x) for m in PUBLISHED.finditer(f.read())]

@@ -98,6 +98,20 @@ def number(column):
     return None
 
 
+def debug_offsets():
+    """{"section.member": offset, "": size} of _Py_DebugOffsets, where FILE has one (3.13 on)."""
+    t = find_type(["_Py_DebugOffsets", "struct _Py_DebugOffsets"])
+    if t is None:
+        return None
+    result = {"": t.sizeof}
+    for section in t.fields():
+        inner = section.type.strip_typedefs()
+        if inner.code == gdb.TYPE_CODE_STRUCT:
+            for f in inner.fields():
+                result["%s.%s" % (section.name, f.name)] = (section.bitpos + f.bitpos) // 8
+    return result
+
+
 def main():
     result, types, cache = {}, {}, {}
     for column in fields.columns():
@@ -119,6 +133,7 @@ def main():
         if value is not None:
             result[column.name] = value
     result["types"] = types
+    result["debug_offsets"] = debug_offsets()
     with open(os.environ["PYB_OUT"], "w") as f:
         json.dump(result, f)
 
