@@ -9,7 +9,8 @@
 #include "base/error.h"
 #include "symbols/elf_internal.h"
 
-#define MAX_CHAIN (1u << 20)
+#define MAX_CHAIN (1u << 16) // symbols in one bucket; linkers aim at a handful
+#define MAX_SAME 256u        // of them with the very hash of the name
 #define CHUNK 16u
 
 static bool read_u32(struct pyb_elf *e, uint64_t vaddr, uint32_t *ret)
@@ -78,6 +79,7 @@ static int gnu_lookup(struct pyb_elf *e, uint64_t at, const struct pyb_elf_table
         return rc;
     if (index < g.symoffset || index == 0)
         return PYB_E_NOTFOUND;
+    uint32_t same = 0;
     for (uint32_t steps = 0; steps < MAX_CHAIN; steps += CHUNK) {
         uint8_t data[CHUNK * 4];
         size_t got = 0;
@@ -87,8 +89,12 @@ static int gnu_lookup(struct pyb_elf *e, uint64_t at, const struct pyb_elf_table
         struct pyb_bytes b = pyb_elf_bytes(e, data, got);
         for (uint32_t i = 0; i < got / 4; i++) {
             uint32_t value = pyb_get_u32(&b, i * 4);
-            if ((value | 1) == (h | 1) && check_symbol(t, (uint64_t)index + steps + i, name, ret) == 0)
-                return 0;
+            if ((value | 1) == (h | 1)) {
+                if (check_symbol(t, (uint64_t)index + steps + i, name, ret) == 0)
+                    return 0;
+                if (++same > MAX_SAME)
+                    return PYB_E_CORRUPT;
+            }
             if (value & 1)
                 return PYB_E_NOTFOUND;
         }
@@ -114,9 +120,12 @@ static int sysv_lookup(struct pyb_elf *e, uint64_t at, const struct pyb_elf_tabl
     uint64_t chains = at + 8 + (uint64_t)nbucket * 4;
     if (!read_u32(e, at + 8 + (uint64_t)(h % nbucket) * 4, &index))
         return PYB_E_FAULT;
+    uint32_t seen = 0; // Brent: an index met again at twice the distance is a cycle
     for (uint32_t steps = 0; index != 0; steps++) {
-        if (index >= nchain || steps >= MAX_CHAIN)
-            return PYB_E_CORRUPT; // out of the table, or a cycle
+        if (index >= nchain || index == seen || steps >= MAX_CHAIN)
+            return PYB_E_CORRUPT;
+        if ((steps & (steps - 1)) == 0)
+            seen = index;
         if (check_symbol(t, index, name, ret) == 0)
             return 0;
         if (!read_u32(e, chains + (uint64_t)index * 4, &index))
