@@ -161,9 +161,9 @@ static void add_run(struct braid *b, const struct pyb_run *run)
         add_gap(b, run->tail_note);
 }
 
-static void add_group(struct braid *b, const struct pyb_group *g)
+static void add_native(struct braid *b, const struct pyb_group *g, uint32_t first, uint32_t end)
 {
-    for (uint32_t i = g->first; i <= g->last; i++) {
+    for (uint32_t i = first; i < end; i++) {
         struct pyb_strand *s = add(b, g->kernel ? PYB_FRAME_KERNEL : PYB_FRAME_NATIVE);
         if (s) {
             s->native = i;
@@ -208,21 +208,38 @@ static const char *cut_note(struct braid *b)
     return text ? text : "native stack ends here: the next frame evaluates Python code that is not this thread's";
 }
 
-// All runs that are printed directly inside group `at`; returns the index of the next run.
-static uint32_t add_runs(struct braid *b, uint32_t next, uint32_t at)
+// Where in the runs the output is, and what was said of those of one group.
+struct cursor {
+    uint32_t next;
+    bool said, placed;
+};
+
+// Runs that are printed inside group `at`, up to the first that the group evaluates, or all of them.
+static void add_runs(struct braid *b, struct cursor *c, uint32_t at, bool all)
 {
-    bool said = b->groups.n == 0, placed = false;
-    for (; next < b->runs.n && b->runs.items[next].at <= at; next++) {
-        const struct pyb_run *run = &b->runs.items[next];
-        if (run->placed && placed)
+    for (; c->next < b->runs.n && b->runs.items[c->next].at <= at; c->next++) {
+        const struct pyb_run *run = &b->runs.items[c->next];
+        if (run->placed && !all)
+            return;
+        if (run->placed && c->placed)
             add_gap(b, "a native frame is missing here: two evaluations in one frame");
-        if (!run->placed && run->n > 0 && !said && at < b->groups.n)
+        if (!run->placed && run->n > 0 && !c->said && at < b->groups.n)
             add_gap(b, "no native frame was found for the next Python frames");
-        said |= !run->placed && run->n > 0;
-        placed |= run->placed;
+        c->said |= !run->placed && run->n > 0;
+        c->placed |= run->placed;
         add_run(b, run);
     }
-    return next;
+}
+
+// What is inlined into an evaluation function was called by the Python code that it runs: it stands inside that.
+static void add_group(struct braid *b, struct cursor *c, uint32_t index)
+{
+    const struct pyb_group *g = &b->groups.items[index];
+    c->said = c->placed = false;
+    add_runs(b, c, index, false);
+    add_native(b, g, g->first, g->last);
+    add_runs(b, c, index, true);
+    add_native(b, g, g->last, g->last + 1);
 }
 
 static bool has_frames(const struct braid *b, uint32_t next)
@@ -236,7 +253,8 @@ static bool has_frames(const struct braid *b, uint32_t next)
 
 static void write_out(struct braid *b)
 {
-    uint32_t next = 0, first_matched = b->groups.n;
+    struct cursor cursor = {.next = 0};
+    uint32_t first_matched = b->groups.n;
     bool entering = true;
     for (uint32_t i = b->groups.n; i-- > 0;) {
         if (b->groups.items[i].matched)
@@ -244,22 +262,21 @@ static void write_out(struct braid *b)
     }
     for (uint32_t i = 0; i < b->cut; i++) {
         const struct pyb_group *g = &b->groups.items[i];
-        next = add_runs(b, next, i);
         bool lonely = g->evaluates == PYB_EVALUATES && !g->matched && first_matched < b->groups.n &&
                       !(i > 0 && b->groups.items[i - 1].evaluates == PYB_EVALUATES_PART);
         if (lonely && !(entering && i < first_matched))
             add_gap(b, "the next native frame evaluates Python code, but no Python frame matches it");
         entering &= !g->evaluates; // the innermost evaluation may be one that is being entered or left
-        add_group(b, g);
+        add_group(b, &cursor, i);
     }
     if (b->cut < b->groups.n)
         add_gap(b, cut_note(b));
-    bool left = has_frames(b, next);
+    bool left = has_frames(b, cursor.next);
     if (b->groups.n > 0 && (left || b->in->native->truncated) && (left || b->cut == b->groups.n))
         add_gap(b, end_note(b, left));
     else if (b->groups.n == 0 && b->in->native && b->in->native->truncated)
         add_gap(b, end_note(b, left));
-    (void)add_runs(b, next, b->groups.n);
+    add_runs(b, &cursor, b->groups.n, true);
 }
 
 static int count_strands(struct braid *b, struct pyb_error *err)

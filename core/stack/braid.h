@@ -5,6 +5,7 @@
  * Input: the native frames (innermost first) and the evaluations of all thread states of that OS thread. An evaluation with a struct at
  * `stack_addr` belongs to the native frame with sp <= stack_addr < caller's sp, within its segment (main stack, signal stack, a greenlet's).
  * Up to 3.10 the k-th evaluation frame from the root (a pc in the FDE of interp->eval_frame, or its .cold part) evaluates the k-th Python frame.
+ * Functions inlined into the evaluation function were called by the Python code it runs and stand inside it.
  * An evaluation frame that no entry matches ends that stack with a gap; what is left of the Python frames follows a notice. Nothing is guessed, nothing dropped.
  */
 #ifndef PYB_STACK_BRAID_H

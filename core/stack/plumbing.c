@@ -14,6 +14,7 @@ static const char *const carriers[] = {
     "_PyEval_FrameClearAndPop", "_TAIL_CALL_*", "_PyTier2Interpreter", "_PyTier2_*", "_PyJIT*", "jit_func_*",
     "fast_function", "function_code_fastcall", "_PyFunction_FastCall*", "_PyFunction_Vectorcall", "function_call",
     "call_function*", "do_call", "do_call_core", "ext_do_call", "call_instrumentation*", "call_trampoline*",
+    "_Py_VectorCall*", "_Py_CallBuiltin*", "_PyCallBuiltin*", "_PyCallMethod*",
     // calls
     "PyObject_Call*", "_PyObject_Call*", "PyObject_Vectorcall*", "_PyObject_Vectorcall*", "_PyObject_FastCall*",
     "_PyObject_MakeTpCall", "_PyObject_Vectorcall*", "_PyVectorcall_Call*", "PyVectorcall_Call*", "object_vacall",

@@ -132,7 +132,7 @@ static void test_unnamed_evaluation_functions_are_learned(void **state)
     gap_says(s, "not shown: 2");
 }
 
-static void test_inlined_frames_share_the_real_one(void **state)
+static void test_what_is_inlined_into_the_loop_stands_inside_python(void **state)
 {
     struct scene *s = *state;
     native(s, 0x1000, 0x1000, 0);
@@ -141,7 +141,7 @@ static void test_inlined_frames_share_the_real_one(void **state)
     native(s, 0xe010, 0x2000, 0);
     native(s, 0x1300, 0x3000, 0);
     evaluation(s, 0, 0x2800, 2);
-    assert_string_equal(braid(s, 1), "n0 p0.0 p0.1 n1 n2 E3 n4");
+    assert_string_equal(braid(s, 1), "n0 n1 n2 p0.0 p0.1 E3 n4");
     assert_true(s->braid.complete);
 }
 
@@ -484,7 +484,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(test_by_address), T(test_struct_at_the_very_ends_of_a_frame), T(test_unnamed_evaluation_functions_are_learned),
-        T(test_inlined_frames_share_the_real_one), T(test_evaluation_being_entered), T(test_evaluation_without_frames),
+        T(test_what_is_inlined_into_the_loop_stands_inside_python), T(test_evaluation_being_entered), T(test_evaluation_without_frames),
         T(test_the_first_evaluation_of_a_thread), T(test_unmatched_evaluation_between_matched_ones),
         T(test_signal_stack_below_the_main_stack), T(test_signal_stack_above_the_main_stack),
         T(test_signal_during_the_evaluation_of_a_handler), T(test_stack_switch_without_a_signal),
