@@ -67,8 +67,11 @@ class Target:
         line = self.read_line(timeout)
         if not line.startswith("READY "):
             raise TargetError("%s: said %r, not READY\n%s" % (self, line, self.said()))
-        if int(line.split()[1]) != self.pid:
+        said = int(line.split()[1])
+        if said != self.pid and os.getpgid(said) != self.process.pid:
             raise TargetError("%s: says it is %s, started as %d" % (self, line, self.pid))
+        # A child that the started program forked may be the one to look at.
+        self.pid = said
         if os.path.exists(self.account_path):
             self.reload()
             for thread in self.account["threads"]:
@@ -97,28 +100,36 @@ class Target:
     def signal(self, number):
         os.kill(self.pid, number)
 
+    def go_on(self):
+        """Writes the line to its stdin that a target such as crash.py waits for."""
+        self.process.stdin.write(b"\n")
+        self.process.stdin.flush()
+
     def wait(self, timeout=60.0):
         return self.process.wait(timeout=timeout)
 
     def kill(self):
         """Ends it and everything it started; never fails because it has gone already."""
         try:
-            os.killpg(self.pid, signal.SIGKILL)
+            os.killpg(self.process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
+        # With large memory the kernel takes its time to write a core or to tear down.
         self.process.wait(timeout=30)
         self.process.stdout.close()
-        if self.process.stdin:
+        try:
             self.process.stdin.close()
+        except BrokenPipeError:
+            pass
 
     def __str__(self):
         return "%s (pid %d) on %s" % (" ".join(self.process.args[-4:]), self.pid, self.interpreter)
 
 
-def launch(argv, folder, account_path, interpreter=None, env=None, core=False, stack=None, stdin=None):
+def launch(argv, folder, account_path, interpreter=None, env=None, core=False, stack=None):
     """Starts any command as a Target (embedded hosts, gdb itself); `start` is for Python programs."""
     with open(os.path.join(folder, "stderr"), "wb") as errors:
-        process = subprocess.Popen(argv, env=env, cwd=folder, stdin=stdin or subprocess.DEVNULL,
+        process = subprocess.Popen(argv, env=env, cwd=folder, stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE, stderr=errors, start_new_session=True,
                                    preexec_fn=before_exec(stack, core))
     return Target(interpreter, process, folder, account_path)

@@ -32,8 +32,29 @@ static KEPT PyObject *pybt_outer(PyObject *module, PyObject *args)
     return value;
 }
 
+// Like _testcapi.run_in_subinterp, which 2.7 lacks: text runs in a new interpreter on the calling thread.
+static PyObject *pybt_run_in_subinterp(PyObject *module, PyObject *args)
+{
+    (void)module;
+    const char *text = NULL;
+    if (!PyArg_ParseTuple(args, "s", &text))
+        return NULL;
+    PyThreadState *outer = PyThreadState_Get();
+    PyThreadState *inner = Py_NewInterpreter();
+    if (inner == NULL) {
+        PyThreadState_Swap(outer);
+        PyErr_SetString(PyExc_RuntimeError, "no new interpreter");
+        return NULL;
+    }
+    int result = PyRun_SimpleString(text);
+    Py_EndInterpreter(inner);
+    PyThreadState_Swap(outer);
+    return PyLong_FromLong(result);
+}
+
 static PyMethodDef methods[] = {
     {"call", pybt_outer, METH_VARARGS, "call(f, x): f(x) through three C functions"},
+    {"run_in_subinterp", pybt_run_in_subinterp, METH_VARARGS, "run_in_subinterp(text): in a new interpreter"},
     {NULL, NULL, 0, NULL},
 };
 

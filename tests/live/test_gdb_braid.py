@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Python and C frames in their true order: at known places, and at random stops of a target that never rests."""
+import json
+
+import pytest
+
+from support import debugger, truth
+from support.braid import (check_inside, check_native, check_order, compare_thread, gdb_json, python_frames, thread_of)
+from support.target import start
+
+
+def has_symbols(python):
+    return "stripped" not in python.traits
+
+
+@pytest.mark.matrix("braid")
+@pytest.mark.parametrize("turns", [1, 4])
+def test_known_order(python, target_folder, turns):
+    with start(python, "callbacks.py", "--turns", str(turns), folder=target_folder) as target:
+        document, _done = gdb_json(target, pid=target.pid, symbols=has_symbols(python))
+        for told in target.account["threads"]:
+            thread = thread_of(document, told["tid"])
+            compare_thread(python, thread, told)
+            checked = check_order(python, thread, told, has_symbols(python))
+            assert checked >= 10 * turns
+            if has_symbols(python):
+                check_inside(thread, None)
+
+
+@pytest.mark.matrix("braid")
+def test_known_order_in_a_core(python, target_folder):
+    with start(python, "callbacks.py", folder=target_folder) as target:
+        core = debugger.gcore(target)
+        document, _done = gdb_json(target, core=core, exe=python.path, symbols=has_symbols(python))
+        for told in target.account["threads"]:
+            thread = thread_of(document, told["tid"])
+            compare_thread(python, thread, told)
+            assert check_order(python, thread, told, has_symbols(python)) >= 10
+
+
+def escaped(text):
+    """As faulthandler writes names and files."""
+    if text is None:
+        return None
+    return "".join(c if " " <= c < "\x7f" else ("\\x%02x" % ord(c) if c < "\x7f" or "\x7f" <= c <= "\xff" else
+                   "\\u%04x" % ord(c) if c <= "\uffff" else "\\U%08x" % ord(c)) for c in text)
+
+
+def differences(stop, thread):
+    """What our frames and faulthandler's differ in; [] if in nothing."""
+    mine = [(escaped(f["file"]), f["line"], escaped(f["func"])) for f in python_frames(thread)]
+    told = stop.frames
+    if told and told[-1][2] == "<invalid frame>":
+        told, mine = told[:-1], mine[:len(told) - 1]
+    elif stop.cut:
+        mine = mine[:len(told)]
+    return [(index, a, b) for index, (a, b) in enumerate(zip(mine, told)) if a != b] + \
+        ([("lengths", len(mine), len(told))] if len(mine) != len(told) else [])
+
+
+@pytest.mark.matrix("stops")
+@pytest.mark.pythons(since=(3, 6))
+def test_random_stops(python, target_folder, request):
+    count = request.config.getoption("--stops")
+    with start(python, "spin.py", folder=target_folder) as target:
+        stops = truth.random_stops(target, count, ["py-bt-native --json"], timeout=60 + count,
+                                   symbols=has_symbols(python))
+        wrong = []
+        for number, stop in enumerate(stops):
+            thread = thread_of(json.loads(stop.said[0]), stop.tid)
+            found = differences(stop, thread)
+            if found or not thread["complete"]:
+                wrong.append((number, found[:2], thread["note"], [n for _p, _s, n in stop.native][:6]))
+                continue
+            check_native(thread, stop.native)
+            if has_symbols(python):
+                check_inside(thread, stop.native)
+        print("%s: %d stops, %d differ" % (python.id, len(stops), len(wrong)))
+        assert not wrong, wrong[:5]
+        debugger.assert_undisturbed(target)
