@@ -152,6 +152,37 @@ static int nothing_found(const struct pyb_finder *f, struct pyb_error *err)
     return PYB_E_NOTPYTHON;
 }
 
+int pyb_find_each(struct pyb_finder *f, bool likely, int (*each)(struct pyb_finder *, struct pyb_module *, struct pyb_error *),
+                  struct pyb_error *err)
+{
+    size_t n = pyb_modules_count(f->t->modules);
+    int rc = 0;
+    for (size_t i = 0; i < n && rc == 0 && !f->has_threads; i++) {
+        struct pyb_module *mod = pyb_modules_at(f->t->modules, i);
+        if (pyb_find_is_likely(f->t, mod) == likely)
+            rc = each(f, mod, err);
+    }
+    return rc;
+}
+
+// Cheap steps first; opening every module of a process is not cheap. Scans look for what symbols do not tell: a _PyRuntime that
+// exists, but has no interpreter, is an answer.
+static int search(struct pyb_finder *f, struct pyb_error *err)
+{
+    int rc = pyb_find_by_symbol(f, true, err);
+    if (rc == 0 && !f->fits)
+        rc = pyb_find_by_cookie(f, true, err);
+    if (rc == 0 && !f->has_threads)
+        rc = pyb_find_by_symbol(f, false, err);
+    if (rc == 0 && !f->fits)
+        rc = pyb_find_by_cookie(f, false, err);
+    if (rc == 0 && !f->fits)
+        pyb_find_other(f);
+    for (int likely = 1; likely >= 0 && rc == 0 && !f->fits && !f->other; likely--)
+        rc = pyb_find_by_head(f, likely == 1, err);
+    return rc;
+}
+
 int pyb_python_find(struct pyb_target *t, struct pyb_python **ret, struct pyb_error *err)
 {
     *ret = NULL;
@@ -163,16 +194,7 @@ int pyb_python_find(struct pyb_target *t, struct pyb_python **ret, struct pyb_er
     pyb_map_init(&py->codes, t->ctx);
     pyb_map_init(&py->types, t->ctx);
     struct pyb_finder f = {.t = t, .py = py};
-    int (*const steps[])(struct pyb_finder *, struct pyb_error *) = {pyb_find_by_symbol, pyb_find_by_cookie, pyb_find_by_head};
-    int rc = 0;
-    for (size_t i = 0; i < sizeof(steps) / sizeof(*steps) && rc == 0 && !f.has_threads; i++) {
-        // Scans look for what the symbol tables do not tell: a _PyRuntime that exists but has no interpreter is an answer.
-        if (i == 1)
-            pyb_find_other(&f);
-        if (i > 0 && (f.fits || f.other))
-            break;
-        rc = steps[i](&f, err);
-    }
+    int rc = search(&f, err);
     py->n_candidates = f.n_candidates;
     if (rc == 0 && !f.fits)
         rc = nothing_found(&f, err);

@@ -42,10 +42,13 @@ size_t pyb_find_layouts(struct pyb_target *t, const struct pyb_version *v, pyb_a
 
 /** Modules that look like the interpreter's by name, or are the executable. */
 bool pyb_find_is_likely(const struct pyb_target *t, const struct pyb_module *mod);
-// The steps, in this order. Each returns 0 or a final error and stops early when f->has_threads.
-int pyb_find_by_symbol(struct pyb_finder *f, struct pyb_error *err);
-int pyb_find_by_cookie(struct pyb_finder *f, struct pyb_error *err);
-int pyb_find_by_head(struct pyb_finder *f, struct pyb_error *err);
+/** Calls `each` for the likely (or the other) modules until one fails for good or the search is over. */
+int pyb_find_each(struct pyb_finder *f, bool likely, int (*each)(struct pyb_finder *, struct pyb_module *, struct pyb_error *),
+                  struct pyb_error *err);
+// The ways to propose places in those modules. Each returns 0 or a final error and stops early when f->has_threads.
+int pyb_find_by_symbol(struct pyb_finder *f, bool likely, struct pyb_error *err);
+int pyb_find_by_cookie(struct pyb_finder *f, bool likely, struct pyb_error *err);
+int pyb_find_by_head(struct pyb_finder *f, bool likely, struct pyb_error *err);
 /** Sets f->other when the target is another implementation of Python. */
 void pyb_find_other(struct pyb_finder *f);
 #endif

@@ -49,18 +49,7 @@ static int scan_module(struct pyb_finder *f, struct pyb_module *mod, struct pyb_
     return 0;
 }
 
-int pyb_find_by_cookie(struct pyb_finder *f, struct pyb_error *err)
+int pyb_find_by_cookie(struct pyb_finder *f, bool likely, struct pyb_error *err)
 {
-    size_t n = pyb_modules_count(f->t->modules);
-    for (int likely = 1; likely >= 0; likely--) {
-        for (size_t i = 0; i < n && !f->has_threads; i++) {
-            struct pyb_module *mod = pyb_modules_at(f->t->modules, i);
-            if (pyb_find_is_likely(f->t, mod) != (likely == 1))
-                continue;
-            int rc = scan_module(f, mod, err);
-            if (rc)
-                return rc;
-        }
-    }
-    return 0;
+    return pyb_find_each(f, likely, scan_module, err);
 }

@@ -174,12 +174,24 @@ static int scan_layout(struct scan *s, struct pyb_module *mod)
     return s->rc ? s->rc : try_heads(s, mod);
 }
 
+// A host program that has CPython inside exports its API for extension modules; a plugin links it in.
+static bool may_hold_python(struct pyb_target *t, struct pyb_module *mod)
+{
+    struct pyb_elf *elf;
+    struct pyb_elf_symbol symbol;
+    if (pyb_find_is_likely(t, mod))
+        return true;
+    return pyb_module_elf(t, mod, &elf, NULL) == 0 && pyb_elf_symbol(elf, "Py_GetVersion", &symbol) == 0;
+}
+
 static int scan_module(struct pyb_finder *f, struct pyb_module *mod, struct pyb_error *err)
 {
     enum { MAX_CHOICES = 4 };
     struct pyb_version v;
     struct pyb_version_evidence ev;
     const char *note;
+    if (!may_hold_python(f->t, mod))
+        return 0;
     int rc = pyb_version_find(f->t, mod, 0, &v, &ev, &note, err);
     if (rc)
         return pyb_is_final(rc) ? rc : 0;
@@ -197,28 +209,7 @@ static int scan_module(struct pyb_finder *f, struct pyb_module *mod, struct pyb_
     return rc;
 }
 
-// A host program that has CPython inside exports its API for extension modules; a plugin links it in.
-static bool may_hold_python(struct pyb_target *t, struct pyb_module *mod)
+int pyb_find_by_head(struct pyb_finder *f, bool likely, struct pyb_error *err)
 {
-    struct pyb_elf *elf;
-    struct pyb_elf_symbol symbol;
-    if (pyb_find_is_likely(t, mod))
-        return true;
-    return pyb_module_elf(t, mod, &elf, NULL) == 0 && pyb_elf_symbol(elf, "Py_GetVersion", &symbol) == 0;
-}
-
-int pyb_find_by_head(struct pyb_finder *f, struct pyb_error *err)
-{
-    size_t n = pyb_modules_count(f->t->modules);
-    for (int likely = 1; likely >= 0; likely--) {
-        for (size_t i = 0; i < n && !f->has_threads; i++) {
-            struct pyb_module *mod = pyb_modules_at(f->t->modules, i);
-            if (pyb_find_is_likely(f->t, mod) != (likely == 1) || !may_hold_python(f->t, mod))
-                continue;
-            int rc = scan_module(f, mod, err);
-            if (rc)
-                return rc;
-        }
-    }
-    return 0;
+    return pyb_find_each(f, likely, scan_module, err);
 }

@@ -75,21 +75,8 @@ static int try_front_end(struct pyb_finder *f, struct pyb_error *err)
     return 0;
 }
 
-int pyb_find_by_symbol(struct pyb_finder *f, struct pyb_error *err)
+int pyb_find_by_symbol(struct pyb_finder *f, bool likely, struct pyb_error *err)
 {
-    size_t n = pyb_modules_count(f->t->modules);
-    for (int likely = 1; likely >= 0; likely--) {
-        for (size_t i = 0; i < n && !f->has_threads; i++) {
-            struct pyb_module *mod = pyb_modules_at(f->t->modules, i);
-            if (pyb_find_is_likely(f->t, mod) != (likely == 1))
-                continue;
-            int rc = try_module(f, mod, err);
-            if (rc)
-                return rc;
-        }
-        int rc = likely && !f->has_threads ? try_front_end(f, err) : 0;
-        if (rc)
-            return rc;
-    }
-    return 0;
+    int rc = pyb_find_each(f, likely, try_module, err);
+    return rc || !likely || f->has_threads ? rc : try_front_end(f, err);
 }

@@ -14,10 +14,10 @@
 #include "memory/corefile.h"
 #include "memory/readers.h"
 
-static double now_ms(void)
+static double now_ms(clockid_t clock)
 {
     struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
+    clock_gettime(clock, &ts);
     return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
 }
 
@@ -91,32 +91,32 @@ static void print_frames(struct pyb_python *py, const struct pyb_tstate *t, stru
         printf("    incomplete: %s\n", frames.note ? frames.note : "?");
 }
 
-static void print_python(const struct pyb_python *py, double ms, const struct pyb_memory *mem)
+static void print_python(const struct pyb_python *py, double ms, double cpu_ms, const struct pyb_memory *mem)
 {
     printf("python %s runtime=0x%" PRIx64 " head_at=0x%" PRIx64 " layout=\"%s\"%s%s%s debug=%d free_threaded=%d candidates=%u\n", py->version,
            py->runtime, py->interp_head_at, py->layout.name, py->layout_exact ? "" : " (nearest)", py->layout_note ? " note=" : "",
            py->layout_note ? py->layout_note : "", py->debug_build, py->free_threaded, py->n_candidates);
     printf("found by %s%s%s\n", py->found_by, py->note ? "; " : "", py->note ? py->note : "");
-    printf("found in %.3f ms, %" PRIu64 " reads, %" PRIu64 " bytes\n", ms, mem->n_reads, mem->n_bytes);
+    printf("found in %.3f ms (%.3f on the CPU), %" PRIu64 " reads, %" PRIu64 " bytes\n", ms, cpu_ms, mem->n_reads, mem->n_bytes);
 }
 
 static int inspect(struct pyb_target *t, bool with_frames)
 {
     struct pyb_python *py;
     struct pyb_error err = {0};
-    double start = now_ms();
+    double start = now_ms(CLOCK_MONOTONIC), cpu = now_ms(CLOCK_PROCESS_CPUTIME_ID);
     if (pyb_python_find(t, &py, &err))
         return failed("find", &err);
-    print_python(py, now_ms() - start, t->mem);
+    print_python(py, now_ms(CLOCK_MONOTONIC) - start, now_ms(CLOCK_PROCESS_CPUTIME_ID) - cpu, t->mem);
     struct pyb_arena arena;
     struct pyb_threads threads;
     pyb_arena_init(&arena, t->ctx);
-    start = now_ms();
+    start = now_ms(CLOCK_MONOTONIC);
     int rc = pyb_threads_read(py, &arena, &threads, &err);
     if (rc == 0) {
         pyb_gil_read(py, &threads);
         pyb_thread_names_read(py, &arena, &threads);
-        printf("%zu threads in %.3f ms%s%s%s\n", threads.n, now_ms() - start, threads.finalizing ? "; finalizing" : "",
+        printf("%zu threads in %.3f ms%s%s%s\n", threads.n, now_ms(CLOCK_MONOTONIC) - start, threads.finalizing ? "; finalizing" : "",
                threads.note ? "; " : "", threads.note ? threads.note : "");
     }
     for (size_t i = 0; rc == 0 && i < threads.n; i++) {
