@@ -51,9 +51,10 @@ static int keep(struct pyb_finder *f, const struct pyb_candidate *c, const struc
     py->module = c->module;
     py->found_by = pyb_arena_printf(&py->arena, "%s in %s", c->how, module_name(c->module));
     py->initialized = check->head != 0;
-    py->layout_note = choice->note;
+    py->layout_note = choice->note[0] ? pyb_arena_strdup(&py->arena, choice->note) : NULL;
     if (!choice->exact)
-        py->layout_note = pyb_arena_printf(&py->arena, "nearest: %s for Python %s", choice->layout.name, version);
+        py->layout_note = pyb_arena_printf(&py->arena, "nearest: %s for Python %s%s%s", choice->layout.name, version,
+                                           choice->note[0] ? "; " : "", choice->note);
     else if (check->modules < 0)
         py->layout_note = "sys.modules is not where the layout says";
     if (version_note)

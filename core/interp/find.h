@@ -35,7 +35,7 @@ int pyb_find_try(struct pyb_finder *f, const struct pyb_candidate *c, struct pyb
 struct pyb_layout_choice {
     struct pyb_layout layout;
     bool exact;
-    const char *note; // static, or NULL
+    char note[200]; // why the published offsets are not used, or ""
 };
 size_t pyb_find_layouts(struct pyb_target *t, const struct pyb_version *v, pyb_addr runtime, struct pyb_layout_choice *ret, size_t max,
                         struct pyb_error *err);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a version to the rows of the layout table that may be meant, refined by what the target publishes.
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "interp/debug_offsets.h"
 #include "interp/find.h"
 
 static bool already(const struct pyb_layout *const *rows, size_t n, const struct pyb_layout *row)
@@ -12,6 +14,16 @@ static bool already(const struct pyb_layout *const *rows, size_t n, const struct
             return true;
     }
     return false;
+}
+
+// From 3.13 on. What does not make sense is not used, and said.
+static void refine(struct pyb_target *t, pyb_addr runtime, const struct pyb_layout *row, struct pyb_layout_choice *ret)
+{
+    struct pyb_error err = {0};
+    if (pyb_debug_offsets_apply(t->mem, runtime, row, &ret->layout, &err) == 0)
+        return;
+    ret->layout = *row;
+    (void)snprintf(ret->note, sizeof(ret->note), "published offsets not used: %s", err.what);
 }
 
 size_t pyb_find_layouts(struct pyb_target *t, const struct pyb_version *v, pyb_addr runtime, struct pyb_layout_choice *ret, size_t max,
@@ -30,9 +42,10 @@ size_t pyb_find_layouts(struct pyb_target *t, const struct pyb_version *v, pyb_a
             continue;
         rows[n] = row;
         ret[n] = (struct pyb_layout_choice){.layout = *row, .exact = exact};
+        if (runtime && (v->major > 3 || (v->major == 3 && v->minor >= 13)))
+            refine(t, runtime, row, &ret[n]);
         n++;
     }
-    (void)runtime;
     if (n == 0)
         pyb_fail(err, PYB_E_UNSUPPORTED, "no layout for Python %d.%d on a %d-bit %s-endian machine", v->major, v->minor,
                  t->mem->ptr_size * 8, t->mem->big_endian ? "big" : "little");
