@@ -148,7 +148,7 @@ static inline pyb_addr made_compact(struct made *f, pyb_addr type, unsigned kind
 
 static inline pyb_addr made_ascii(struct made *f, pyb_addr type, const char *s)
 {
-    uint32_t chars[256];
+    uint32_t chars[256] = {0};
     size_t n = strlen(s);
     for (size_t i = 0; i < n && i < 256; i++)
         chars[i] = (unsigned char)s[i];
