@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Modules of live processes: what the child says of itself (dlsym, addresses of its own code) is the truth.
+#include "elf_truth.h"
 #include "library.h"
 
 #include <elf.h>
@@ -401,6 +402,49 @@ static void test_namespace(void **state)
     rmdir(mount_point);
 }
 
+// libc's image in the memory of another process gives what its file gives.
+static void test_image_equals_file(void **state)
+{
+    (void)state;
+    struct child c = child_start(target_plain, NULL);
+    struct pyb_target t;
+    struct pyb_error err = {0};
+    open_target(&t, c.pid);
+    struct pyb_module *mod = pyb_modules_find(t.modules, (uintptr_t)&getauxval); // forked: at the same address there
+    struct pyb_elf *file, *image;
+    assert_ok(pyb_module_elf(&t, mod, &file, &err), &err);
+    assert_true(pyb_elf_is_file(file));
+    assert_ok(pyb_elf_open_memory(t.ctx, t.mem, mod->start, &image, &err), &err);
+    assert_int_equal(pyb_elf_memory_bias(image), mod->bias);
+    struct truth truth = truth_of(mod->path);
+    size_t names = 0, extents = 0;
+    for (size_t i = 0; i < truth.n_symbols; i += 5) {
+        struct pyb_elf_symbol a, b;
+        if (!truth.symbols[i].dynamic)
+            continue;
+        int rc = pyb_elf_symbol(file, truth.symbols[i].name, &a);
+        assert_int_equal(pyb_elf_symbol(image, truth.symbols[i].name, &b), rc);
+        assert_true(rc != 0 || (a.value == b.value && a.size == b.size && a.type == b.type));
+        names++;
+    }
+    for (size_t i = 0; i < truth.n_extents; i += 3, extents++) {
+        uint64_t a[2], b[2], pc = truth.extents[i].start + 1;
+        int rc = pyb_elf_fde(file, pc, &a[0], &a[1]);
+        assert_int_equal(pyb_elf_fde(image, pc, &b[0], &b[1]), rc);
+        assert_true(a[0] == b[0] && a[1] == b[1]);
+    }
+    size_t n, m;
+    const uint8_t *id = pyb_elf_build_id(file, &n), *other = pyb_elf_build_id(image, &m);
+    assert_true(n == m && n > 0 && memcmp(id, other, n) == 0);
+    assert_string_equal(pyb_elf_soname(file), pyb_elf_soname(image));
+    printf("  %s: %zu names and %zu FDEs alike\n", mod->path, names, extents);
+    assert_true(names > 100 && extents > 100);
+    truth_free(&truth);
+    pyb_elf_free(image);
+    close_target(&t);
+    child_end(&c);
+}
+
 // A front end's list: local files are compared, target: paths are none, without a file the image serves.
 static void test_described(void **state)
 {
@@ -491,7 +535,7 @@ int main(void)
         cmocka_unit_test(test_recorded), cmocka_unit_test(test_odd_names), cmocka_unit_test(test_unchanged),
         cmocka_unit_test(test_deleted), cmocka_unit_test(test_replaced), cmocka_unit_test(test_replaced_by_same),
         cmocka_unit_test(test_fifo), cmocka_unit_test(test_symlink), cmocka_unit_test(test_chroot),
-        cmocka_unit_test(test_namespace), cmocka_unit_test(test_described), cmocka_unit_test(test_front_end_symbol),
+        cmocka_unit_test(test_namespace), cmocka_unit_test(test_image_equals_file), cmocka_unit_test(test_described), cmocka_unit_test(test_front_end_symbol),
         cmocka_unit_test(test_no_process),
     };
     return cmocka_run_group_tests(tests, prepare, clean);
