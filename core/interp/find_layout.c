@@ -23,7 +23,7 @@ static void refine(struct pyb_target *t, pyb_addr runtime, const struct pyb_layo
     if (pyb_debug_offsets_apply(t->mem, runtime, row, &ret->layout, &err) == 0)
         return;
     ret->layout = *row;
-    (void)snprintf(ret->note, sizeof(ret->note), "published offsets not used: %s", err.what);
+    (void)snprintf(ret->note, sizeof(ret->note), "published offsets not used: %.160s", err.what);
 }
 
 size_t pyb_find_layouts(struct pyb_target *t, const struct pyb_version *v, pyb_addr runtime, struct pyb_layout_choice *ret, size_t max,
