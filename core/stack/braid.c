@@ -199,13 +199,10 @@ static const char *end_note(struct braid *b, bool python_follows)
 
 static const char *cut_note(struct braid *b)
 {
-    const struct pyb_native_stack *native = b->in->native;
-    uint32_t first = b->groups.items[b->cut].first;
-    const char *text = pyb_arena_printf(b->arena, "native stack ends here: the next native frame (pc 0x%llx) evaluates "
-                                        "Python code that is not this thread's (another greenlet's?); native frames not shown: %zu",
-                                        (unsigned long long)native->frames[b->groups.items[b->cut].last].pc,
-                                        native->n_frames - first);
-    return text ? text : "native stack ends here: the next frame evaluates Python code that is not this thread's";
+    size_t left = b->in->native->n_frames - b->groups.items[b->cut].first;
+    const char *text = pyb_arena_printf(b->arena, "native stack ends here: the next frame runs Python code of no frame of this thread "
+                                        "(another greenlet's?); not shown: %zu", left);
+    return text ? text : "native stack ends here: the next frame runs Python code of no frame of this thread";
 }
 
 // Where in the runs the output is, and what was said of those of one group.
