@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+# What is needed, what is shown, what is tested. Options of a run: TEST_ARGS='-k braid --pythons=all'.
+.PHONY: deps demo test pythons soak
+
+deps:
+	@tests/deps build test $(DEPS)
+
+demo:
+	@tests/deps build
+	@$(MAKE) --no-print-directory all
+	@examples/demo
+
+# Fails without a single interpreter; PYBRAID_MIN_PYTHONS asks for more.
+test:
+	@tests/deps build test
+	@$(MAKE) --no-print-directory all unit-build
+	@tests/run $(TEST_ARGS)
+
+# Interpreters that this machine lacks, into a cache; FREETHREADED=1 also builds one (minutes).
+pythons:
+	@tests/pythons/fetch --only sid,pbs,packages$(if $(FREETHREADED),$(comma)ft)
+comma := ,
+
+# The long counts, by hand: every interpreter, 2000 random stops each, 100 000 random values each.
+soak:
+	@$(MAKE) --no-print-directory all unit-build
+	@tests/run --pythons=all --stops=2000 --values=100000 $(TEST_ARGS)
