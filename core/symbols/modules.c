@@ -102,19 +102,44 @@ static struct pyb_module *find_by_segments(struct pyb_modules *m, pyb_addr addr)
     return NULL;
 }
 
+// Where a front end told only the bias, the ELF's own segments say which addresses are the module's. That a module cannot be opened is said when it is
+// asked for.
+static void find_extents(struct pyb_modules *m)
+{
+    for (size_t i = 0; i < m->n_modules; i++) {
+        struct pyb_module *mod = &m->modules[i];
+        struct pyb_elf *elf;
+        uint64_t low, high;
+        if (mod->start < mod->end || mod->elf_state < 0 || pyb_module_open(&m->opener, m, mod, &elf, NULL) != 0)
+            continue;
+        if (pyb_elf_extent(elf, &low, &high)) {
+            mod->start = mod->bias + low;
+            mod->end = mod->bias + high;
+        }
+    }
+}
+
+static struct pyb_module *find_described(struct pyb_modules *m, pyb_addr addr)
+{
+    for (size_t i = 0; i < m->n_modules; i++) {
+        if (addr >= m->modules[i].start && addr < m->modules[i].end)
+            return &m->modules[i];
+    }
+    return NULL;
+}
+
 struct pyb_module *pyb_modules_find(struct pyb_modules *m, pyb_addr addr)
 {
     const struct pyb_mapping *mapping = pyb_modules_mapping(m, addr);
     if (mapping && mapping->module != PYB_NO_MODULE)
         return pyb_modules_at(m, mapping->module);
-    if (mapping || m->n_mappings == 0) {
-        struct pyb_module *mod = find_by_segments(m, addr);
-        if (mod)
-            return mod;
+    struct pyb_module *mod = mapping || m->n_mappings == 0 ? find_by_segments(m, addr) : NULL;
+    if (mod || m->n_mappings)
+        return mod;
+    mod = find_described(m, addr);
+    if (!mod && m->source == PYB_MODULES_DESCS) {
+        find_extents(m); // those that were not needed so far
+        mod = find_described(m, addr);
     }
-    for (size_t i = 0; i < m->n_modules && m->n_mappings == 0; i++) {
-        if (addr >= m->modules[i].start && addr < m->modules[i].end)
-            return &m->modules[i];
-    }
-    return NULL;
+    return mod;
 }

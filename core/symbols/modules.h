@@ -54,7 +54,7 @@ bool pyb_modules_cut(const struct pyb_modules *m);
  * ELFs move to it; pointers to modules do not survive). Other sources: nothing to do.
  */
 int pyb_modules_refresh(struct pyb_target *t, bool *ret_changed, struct pyb_error *err);
-/** A new list of the same target takes over what `old` has open. */
+/** A new list of the same target takes over what `old` has open, so that nothing is opened twice. `old` may be freed then. */
 void pyb_modules_adopt(struct pyb_modules *m, struct pyb_modules *old);
 /** The module that has `addr` mapped, or whose open ELF has its .bss there; or NULL. */
 struct pyb_module *pyb_modules_find(struct pyb_modules *m, pyb_addr addr);

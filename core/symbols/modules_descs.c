@@ -37,20 +37,6 @@ static int add_desc(struct pyb_target *t, struct pyb_modules *m, const struct py
     return 0;
 }
 
-// Where only the bias is known, the ELF's own segments say which addresses are the module's. That a module cannot be opened is said when it is asked for.
-static void find_extents(struct pyb_target *t, struct pyb_modules *m)
-{
-    for (size_t i = 0; i < m->n_modules; i++) {
-        struct pyb_module *mod = &m->modules[i];
-        struct pyb_elf *elf;
-        uint64_t low, high;
-        if (mod->start >= mod->end && pyb_module_open(t, m, mod, &elf, NULL) == 0 && pyb_elf_extent(elf, &low, &high)) {
-            mod->start = mod->bias + low;
-            mod->end = mod->bias + high;
-        }
-    }
-}
-
 int pyb_modules_from_descs(struct pyb_target *t, const struct pyb_module_desc *d, size_t n, struct pyb_modules **ret,
                            struct pyb_error *err)
 {
@@ -73,7 +59,7 @@ int pyb_modules_from_descs(struct pyb_target *t, const struct pyb_module_desc *d
         pyb_modules_free(m);
         return rc;
     }
-    find_extents(t, m);
+    m->opener = *t;
     *ret = m;
     return 0;
 }

@@ -41,6 +41,7 @@ struct pyb_modules {
     const char *exe;                // core: the caller's word for the executable's file
     int proc_fd;                    // PID: /proc/PID, which stays that process'
     bool cut;                       // a limit cut the list
+    struct pyb_target opener;       // DESCS: for modules whose extent only their ELF tells
 };
 
 struct pyb_modules *pyb_modules_new(struct pyb_ctx *ctx, enum pyb_modules_source source);

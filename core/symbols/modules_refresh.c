@@ -8,7 +8,10 @@
 static bool same_load(const struct pyb_modules *a, size_t i, const struct pyb_modules *b, size_t k)
 {
     const struct pyb_module *x = &a->modules[i], *y = &b->modules[k];
-    return x->start == y->start && x->end == y->end && a->files[i].inode == b->files[k].inode &&
+    // a front end that tells only the bias: the extent is what opening found out
+    bool place = (x->start == y->start && x->end == y->end) ||
+                 ((x->start >= x->end || y->start >= y->end) && x->bias_known && y->bias_known);
+    return place && a->files[i].inode == b->files[k].inode &&
            a->files[i].dev_major == b->files[k].dev_major && a->files[i].dev_minor == b->files[k].dev_minor &&
            (!x->bias_known || !y->bias_known || x->bias == y->bias) && strcmp(x->path, y->path) == 0;
 }
@@ -18,6 +21,10 @@ static void move_elf(struct pyb_modules *m, size_t i, struct pyb_modules *old, s
     struct pyb_module *to = &m->modules[i], *from = &old->modules[k];
     if (from->elf_state <= 0 || to->elf_state > 0)
         return;
+    if (to->start >= to->end) {
+        to->start = from->start;
+        to->end = from->end;
+    }
     to->elf = from->elf;
     to->bias = from->bias;
     to->bias_known = true;

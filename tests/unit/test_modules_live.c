@@ -477,7 +477,13 @@ static void test_described(void **state)
         struct pyb_error err = {0};
         assert_ok(pyb_modules_from_descs(&described, &d, 1, &described.modules, &err), &err);
         assert_int_equal(pyb_modules_count(described.modules), 1);
-        check_library(&described, &c.report, cases[i].path, cases[i].file);
+        struct pyb_elf *elf = check_library(&described, &c.report, cases[i].path, cases[i].file)->elf;
+        // the front end tells the same again at its next stop: nothing is opened twice
+        struct pyb_modules *old = described.modules;
+        assert_ok(pyb_modules_from_descs(&described, &d, 1, &described.modules, &err), &err);
+        pyb_modules_adopt(described.modules, old);
+        pyb_modules_free(old);
+        assert_ptr_equal(check_library(&described, &c.report, cases[i].path, cases[i].file)->elf, elf);
         pyb_modules_free(described.modules);
     }
     close_target(&t);
