@@ -24,4 +24,4 @@ comma := ,
 # The long counts, by hand: every interpreter, 2000 random stops each, 100 000 random values each.
 soak:
 	@$(MAKE) --no-print-directory all unit-build
-	@tests/run --pythons=all --stops=2000 --values=100000 $(TEST_ARGS)
+	@PYBRAID_REPRS=100000 LIVE_SECONDS=36000 tests/run --pythons=all --stops=2000 $(TEST_ARGS)

@@ -238,14 +238,14 @@ def discover():
 
 
 def quick(rows):
-    """One interpreter for each (minor version, way of being built); no JIT and debug twins but the newest."""
+    """One interpreter for each (origin, minor version), and the newest JIT; no debug builds but the free-threaded."""
     chosen, seen = [], set()
     newest = max((row.minor for row in rows), default=None)
     for row in rows:
         twin = bool({"jit", "debug"} & row.traits) and "freethreaded" not in row.traits
         if twin and (row.minor != newest or "debug" in row.traits):
             continue
-        key = (row.minor, "stripped" in row.traits, "jit" in row.traits, "freethreaded" in row.traits)
+        key = (row.id.split("-")[0], row.minor, "jit" in row.traits)
         if key not in seen:
             seen.add(key)
             chosen.append(row)
