@@ -42,10 +42,10 @@ def _connection(inferior):
 
 class Session:
     def __init__(self, inferior):
+        self._handle = ctypes.c_void_p()
         self.inferior = inferior
         self._lib = library.get()
         self._exception = None
-        self._handle = ctypes.c_void_p()
         self._stale = False
         self._keep = (library.READ_FN(self._read), library.SYMBOL_FN(self._symbol), library.ABORT_FN(self._abort))
         error = library.Error()
