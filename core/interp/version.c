@@ -258,7 +258,8 @@ static void scan_literal(const char *data, size_t len, const struct pyb_version 
     for (const char *p = data, *end = data + len; (p = memmem(p, (size_t)(end - p), start, (size_t)n)) != NULL; p++) {
         struct pyb_version v;
         size_t used = pyb_version_parse(p, (size_t)(end - p), &v);
-        bool alone = (p == data || p[-1] == '\0') && used && p + used < end && p[used] == '\0';
+        // Linkers merge a string with the end of another: "3.8.18" is in "/opt/python/3.8.18" too.
+        bool alone = (p == data || p[-1] == '\0' || p[-1] == '/') && used && p + used < end && p[used] == '\0';
         if (alone && v.micro >= 0) {
             note_evidence(ev, PYB_VERSION_LITERAL, &v);
             return;
