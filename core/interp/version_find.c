@@ -18,18 +18,22 @@ static void add(struct pyb_version_evidence *ev, enum pyb_version_source source,
 }
 
 // _Py_DebugOffsets begins: char cookie[8]; uint64_t version; uint64_t free_threaded.
-static void from_offsets(struct pyb_target *t, pyb_addr runtime, struct pyb_version_evidence *ev)
+static int from_offsets(struct pyb_target *t, pyb_addr runtime, struct pyb_version_evidence *ev, struct pyb_error *err)
 {
     uint8_t raw[24];
     struct pyb_version v;
-    if (runtime == 0 || pyb_read_bytes(t->mem, runtime, raw, sizeof(raw), NULL) || memcmp(raw, COOKIE, 8) != 0)
-        return;
+    int rc = runtime ? pyb_read_bytes(t->mem, runtime, raw, sizeof(raw), err) : PYB_E_NOTFOUND;
+    if (rc)
+        return pyb_is_final(rc) ? rc : 0;
+    if (memcmp(raw, COOKIE, 8) != 0)
+        return 0;
     struct pyb_bytes b = pyb_memory_bytes(t->mem, raw, sizeof(raw));
     if (!pyb_version_from_hex(pyb_get_u64(&b, 8), &v))
-        return;
+        return 0;
     if (pyb_get_u64(&b, 16) == 1)
         v.abi |= PYB_LAYOUT_FREETHREADED;
     add(ev, PYB_VERSION_OFFSETS, &v);
+    return 0;
 }
 
 static void from_symbols(struct pyb_target *t, struct pyb_module *mod, struct pyb_elf *elf, struct pyb_version_evidence *ev)
@@ -122,7 +126,9 @@ int pyb_version_find(struct pyb_target *t, struct pyb_module *mod, pyb_addr runt
     unsigned agreeing = 0, abi = 0;
     memset(ev, 0, sizeof(*ev));
     *ret_note = NULL;
-    from_offsets(t, runtime, ev);
+    int rc = from_offsets(t, runtime, ev, err);
+    if (rc)
+        return rc;
     if (mod && pyb_module_elf(t, mod, &elf, NULL) == 0) {
         from_symbols(t, mod, elf, ev);
         abi = abi_of_symbols(elf);
@@ -132,7 +138,7 @@ int pyb_version_find(struct pyb_target *t, struct pyb_module *mod, pyb_addr runt
     // Dearer sources only as long as two do not agree.
     int (*const more[])(struct pyb_target *, struct pyb_module *, struct pyb_version_evidence *, struct pyb_error *) = {from_banner,
                                                                                                                  from_constants};
-    int rc = pyb_version_decide(ev, ret, &agreeing, ret_note);
+    rc = pyb_version_decide(ev, ret, &agreeing, ret_note);
     for (size_t i = 0; mod && i < 2 && (rc || agreeing < 2 || ret->micro < 0); i++) {
         int scanned = more[i](t, mod, ev, err);
         if (pyb_is_final(scanned))

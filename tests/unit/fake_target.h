@@ -3,6 +3,7 @@
 #ifndef PYB_TESTS_FAKE_TARGET_H
 #define PYB_TESTS_FAKE_TARGET_H
 #include "interp/python.h"
+#include "symbols/modules.h"
 #include "unit.h"
 
 #define FAKE_REGIONS 32
