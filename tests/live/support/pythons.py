@@ -270,7 +270,7 @@ def select(rows, wanted):
 def packages_for(row):
     """Folders of packages from PyPI that `make pythons` fetched for this version (greenlet); they need its ABI."""
     folder = os.path.join(cache_folder(), "packages-%d.%d" % row.minor)
-    if row.root or {"freethreaded", "debug"} & row.traits or not os.path.isdir(folder):
+    if {"freethreaded", "debug"} & row.traits or not os.path.isdir(folder):
         return []
     return [folder]
 
