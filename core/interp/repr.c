@@ -179,12 +179,12 @@ static void add_failure(struct pyb_repr *r, int rc, pyb_addr object, const char 
     pyb_buf_printf(r->out, "<%s %s at 0x%llx>", what, name, (unsigned long long)object);
 }
 
-static bool is_active(const struct pyb_repr *r, pyb_addr object)
+unsigned pyb_repr_times_active(const struct pyb_repr *r, pyb_addr object)
 {
+    unsigned n = 0;
     for (unsigned i = 0; i < r->n_active; i++)
-        if (r->active[i] == object)
-            return true;
-    return false;
+        n += r->active[i] == object;
+    return n;
 }
 
 static int show(struct pyb_repr *r, pyb_addr object, const struct pyb_type *type)
@@ -194,12 +194,9 @@ static int show(struct pyb_repr *r, pyb_addr object, const struct pyb_type *type
     int rc = pyb_repr_kind_of(r, type, &kind, &owner);
     if (rc)
         return rc;
-    if (kind->cycle && is_active(r, object)) {
-        pyb_buf_adds(r->out, kind->cycle);
-        return 0;
-    }
-    if (is_active(r, object) || r->n_active >= PYB_REPR_MAX_DEPTH) {
-        pyb_buf_adds(r->out, "...");
+    const unsigned times = pyb_repr_times_active(r, object), allowed = kind->cycle && !*kind->cycle ? 2 : 1;
+    if (times >= allowed || r->n_active >= PYB_REPR_MAX_DEPTH) {
+        pyb_buf_adds(r->out, times && kind->cycle && *kind->cycle ? kind->cycle : "...");
         return 0;
     }
     r->active[r->n_active++] = object;

@@ -30,6 +30,9 @@ struct pyb_repr {
     pyb_addr active[PYB_REPR_MAX_DEPTH];// values that are being shown, for cycles
 };
 
+// In place of a cycle text: show() is called for the value inside itself too (once), and cuts where it sees itself in r->active.
+#define PYB_REPR_TWICE ""
+
 /** How instances of a type are shown. */
 struct pyb_repr_kind {
     const char *name;                   // tp_name of the built-in type
@@ -39,6 +42,8 @@ struct pyb_repr_kind {
 
 /** Appends the repr of one object, whatever happens. Returns only NOMEM, ABORTED and LIMIT. */
 int pyb_repr_value(struct pyb_repr *r, pyb_addr object);
+/** How often the object is being shown just now. */
+unsigned pyb_repr_times_active(const struct pyb_repr *r, pyb_addr object);
 /** The length limit is reached: what follows will be cut. */
 bool pyb_repr_full(const struct pyb_repr *r);
 /** NOMEM, ABORTED and LIMIT end the whole; other errors only the value. */

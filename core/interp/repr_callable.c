@@ -120,7 +120,9 @@ int pyb_repr_descriptor(struct pyb_repr *r, pyb_addr object, const struct pyb_ty
                                                                      : "method";
     pyb_buf_printf(r->out, "<%s '", what);
     rc = add_name_at(r, object, r->l->descr_name);
-    pyb_buf_printf(r->out, "' of '%s' objects>", t->name);
+    // 3.15 says only so much of what is object's own.
+    const bool bare = r->l->major == 3 && r->l->minor >= 15 && !t->heap && strcmp(t->name, "object") == 0;
+    pyb_buf_printf(r->out, bare ? "'>" : "' of '%s' objects>", t->name);
     return rc;
 }
 

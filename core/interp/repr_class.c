@@ -150,6 +150,19 @@ static int module_from_spec(struct pyb_repr *r, pyb_addr spec)
     return rc;
 }
 
+// Up to 3.9 a loader's own module_repr() comes first: those of importlib say where the module is from and call it by its __name__.
+static const char *loader_says(struct pyb_repr *r, pyb_addr loader)
+{
+    const struct pyb_type *t;
+    if (!loader || at_least(r, 10) || pyb_type_of(r->py, loader, &t, NULL) != 0)
+        return NULL;
+    if (strcmp(t->name, "_NamespaceLoader") == 0)
+        return "namespace";
+    if (!pyb_type_has(t, r->l->tpflags_type_subclass) || pyb_type_get(r->py, loader, &t, NULL) != 0)
+        return NULL;
+    return strcmp(t->name, "BuiltinImporter") == 0 ? "built-in" : strcmp(t->name, "FrozenImporter") == 0 ? "frozen" : NULL;
+}
+
 static int old_module(struct pyb_repr *r, pyb_addr name, pyb_addr file)
 {
     pyb_buf_adds(r->out, "<module '");
@@ -179,14 +192,17 @@ int pyb_repr_module(struct pyb_repr *r, pyb_addr object, const struct pyb_type *
         return rc;
     if (r->l->major == 2)
         return old_module(r, name, file);
-    if (spec)
+    const char *origin = loader_says(r, loader);
+    if (spec && !(origin && name))
         return module_from_spec(r, spec);
     pyb_buf_adds(r->out, "<module ");
     if (name)
         rc = pyb_repr_value(r, name);
     else
         pyb_buf_adds(r->out, "'?'");
-    if (rc == 0 && (file || loader)) {
+    if (rc == 0 && origin) {
+        pyb_buf_printf(r->out, " (%s)", origin);
+    } else if (rc == 0 && (file || loader)) {
         pyb_buf_adds(r->out, file ? " from " : " (");
         rc = pyb_repr_value(r, file ? file : loader);
         pyb_buf_adds(r->out, file ? "" : ")");
@@ -259,22 +275,6 @@ static int add_target_name(struct pyb_repr *r, pyb_addr object, const struct pyb
     return rc;
 }
 
-// 3.14 on names the type with its module.
-static int add_full_type_name(struct pyb_repr *r, const struct pyb_type *t)
-{
-    pyb_addr module, qualname;
-    if (!at_least(r, 14) || !t->heap || !t->dict || pyb_dict_get(r->py, t->dict, "__module__", &module, NULL) != 0 || !is_str(r, module) ||
-        pyb_string_equals(r->py, module, "builtins")) {
-        pyb_buf_adds(r->out, t->name);
-        return 0;
-    }
-    int rc = pyb_repr_ptr(r, t->addr, r->l->heaptype_qualname, &qualname);
-    if (rc == 0)
-        rc = pyb_repr_name(r, module);
-    pyb_buf_addc(r->out, '.');
-    return rc ? rc : pyb_repr_name(r, qualname);
-}
-
 int pyb_repr_weakref(struct pyb_repr *r, pyb_addr object, const struct pyb_type *type)
 {
     (void)type;
@@ -291,11 +291,8 @@ int pyb_repr_weakref(struct pyb_repr *r, pyb_addr object, const struct pyb_type 
     rc = pyb_type_of(r->py, target, &t, r->err);
     if (rc)
         return rc;
-    pyb_buf_adds(r->out, "to '");
-    rc = add_full_type_name(r, t);
-    pyb_buf_printf(r->out, "' at 0x%llx", (unsigned long long)target);
-    if (rc == 0)
-        rc = add_target_name(r, target, t);
+    pyb_buf_printf(r->out, "to '%s' at 0x%llx", t->name, (unsigned long long)target);
+    rc = add_target_name(r, target, t);
     pyb_buf_addc(r->out, '>');
     return rc;
 }

@@ -15,6 +15,10 @@ static int add_dict(struct pyb_repr *r, pyb_addr dict)
     int rc = pyb_dict_iter_init(r->py, dict, &it, &n, r->err);
     if (rc || (n && pyb_repr_too_deep(r, "{...}")))
         return rc;
+    if (pyb_repr_times_active(r, dict) > 1) {
+        pyb_buf_adds(r->out, "{...}");
+        return 0;
+    }
     r->containers++;
     rc = pyb_repr_dict_items(r, &it);
     r->containers--;

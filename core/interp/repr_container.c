@@ -64,12 +64,16 @@ int pyb_repr_dict(struct pyb_repr *r, pyb_addr object, const struct pyb_type *ty
     return pyb_repr_dict_items(r, &it);
 }
 
-// What stands in for a removed item: an object of a type of its own (3.4+), before that the only string "<dummy key>".
+// What stands in for a removed item: an object whose type, never made ready, is called "<dummy key> type" (3.4 on), before that the only
+// string "<dummy key>". The type is read as it is: it has no type itself.
 static bool is_dummy(struct pyb_repr *r, pyb_addr key, bool has_dummies)
 {
-    if (!has_dummies)
+    pyb_addr type, name;
+    char text[24];
+    if (!has_dummies || pyb_field_ptr(r->py, key, r->l->obj_type, &type, NULL) != 0 ||
+        pyb_field_ptr(r->py, type, r->l->type_name, &name, NULL) != 0 || pyb_read_cstr(r->mem, name, text, sizeof text - 1, NULL) != 0)
         return false;
-    return pyb_repr_is(r, key, "<dummy key> type") || pyb_string_equals(r->py, key, "<dummy key>");
+    return strcmp(text, "<dummy key> type") == 0 || (text[0] != '<' && pyb_string_equals(r->py, key, "<dummy key>"));
 }
 
 static int set_items(struct pyb_repr *r, pyb_addr table, uint64_t slots, bool has_dummies)

@@ -31,25 +31,28 @@ static void add_time(struct pyb_repr *r, const uint8_t *t)
         pyb_buf_printf(r->out, ", %d", t[2]);
 }
 
-static int add_fold_and_zone(struct pyb_repr *r, pyb_addr object, struct pyb_field fold, struct pyb_field has, struct pyb_field zone)
+static int add_zone(struct pyb_repr *r, pyb_addr object, struct pyb_field has, struct pyb_field zone)
 {
-    uint64_t folded = 0, aware = 0;
+    uint64_t aware;
     pyb_addr tzinfo;
+    int rc = pyb_field_uint(r->py, object, has, &aware, r->err);
+    if (rc || !aware)
+        return rc;
+    pyb_buf_adds(r->out, ", tzinfo=");
+    rc = pyb_repr_ptr(r, object, zone, &tzinfo);
+    return rc ? rc : pyb_repr_value(r, tzinfo);
+}
+
+static int add_fold(struct pyb_repr *r, pyb_addr object, struct pyb_field fold)
+{
+    uint64_t folded = 0;
     int rc = pyb_has(fold) ? pyb_field_uint(r->py, object, fold, &folded, r->err) : 0;
-    if (rc == 0)
-        rc = pyb_field_uint(r->py, object, has, &aware, r->err);
     if (rc == 0 && folded)
         pyb_buf_printf(r->out, ", fold=%llu", (unsigned long long)folded);
-    if (rc == 0 && aware) {
-        rc = pyb_repr_ptr(r, object, zone, &tzinfo);
-        pyb_buf_adds(r->out, ", tzinfo=");
-        if (rc == 0)
-            rc = pyb_repr_value(r, tzinfo);
-    }
-    pyb_buf_addc(r->out, ')');
     return rc;
 }
 
+// The fold before the zone; time has them the other way round.
 int pyb_repr_datetime(struct pyb_repr *r, pyb_addr object, const struct pyb_type *type)
 {
     uint8_t d[10];
@@ -58,7 +61,11 @@ int pyb_repr_datetime(struct pyb_repr *r, pyb_addr object, const struct pyb_type
         return rc;
     pyb_buf_printf(r->out, "%s(%d, %d, %d, ", type->name, d[0] << 8 | d[1], d[2], d[3]);
     add_time(r, d + 4);
-    return add_fold_and_zone(r, object, r->l->datetime_fold, r->l->datetime_hastzinfo, r->l->datetime_tzinfo);
+    rc = add_fold(r, object, r->l->datetime_fold);
+    if (rc == 0)
+        rc = add_zone(r, object, r->l->datetime_hastzinfo, r->l->datetime_tzinfo);
+    pyb_buf_addc(r->out, ')');
+    return rc;
 }
 
 int pyb_repr_time(struct pyb_repr *r, pyb_addr object, const struct pyb_type *type)
@@ -69,7 +76,11 @@ int pyb_repr_time(struct pyb_repr *r, pyb_addr object, const struct pyb_type *ty
         return rc;
     pyb_buf_printf(r->out, "%s(", type->name);
     add_time(r, d);
-    return add_fold_and_zone(r, object, r->l->time_fold, r->l->time_hastzinfo, r->l->time_tzinfo);
+    rc = add_zone(r, object, r->l->time_hastzinfo, r->l->time_tzinfo);
+    if (rc == 0)
+        rc = add_fold(r, object, r->l->time_fold);
+    pyb_buf_addc(r->out, ')');
+    return rc;
 }
 
 // 3.7 on names the parts that are not zero; before that, what follows the last one that is not zero is left out.

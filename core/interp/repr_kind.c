@@ -69,9 +69,10 @@ static const struct pyb_repr_kind KINDS[] = {
     {"dict_items", pyb_repr_dict_view, "..."},
     {"BaseException", pyb_repr_exception, "..."},
     {"exceptions.BaseException", pyb_repr_exception, "..."},
+    {"BaseExceptionGroup", pyb_repr_exception, "..."},
     {"types.SimpleNamespace", pyb_repr_namespace, "namespace(...)"},
     {"collections.OrderedDict", pyb_repr_odict, "..."},
-    {"collections.defaultdict", pyb_repr_defaultdict, "{...}"},
+    {"collections.defaultdict", pyb_repr_defaultdict, PYB_REPR_TWICE},
     {"collections.deque", pyb_repr_deque, "[...]"},
     {"functools.partial", pyb_repr_partial, "..."},
     {"datetime.date", pyb_repr_date, NULL},
@@ -191,10 +192,13 @@ static const struct pyb_repr_kind *wrapper_kind(struct pyb_repr *r, pyb_addr wra
     return builtin_kind(r, t->name);
 }
 
-// Struct sequences (time.struct_time, os.stat_result): tuples with a tp_repr of their own and members that name the items.
-static bool is_structseq(const struct pyb_type *t, const struct pyb_type *base)
+// Struct sequences (time.struct_time, os.stat_result): tuples with a tp_repr of their own and members that name the items. Those of 2.7 are no
+// tuples, but have the same struct.
+static bool is_structseq(struct pyb_repr *r, const struct pyb_type *t, const struct pyb_type *base)
 {
-    return strcmp(base->name, "tuple") == 0 && !base->heap && base->repr != t->repr && t->members != 0;
+    if (r->l->major == 2)
+        return t == base && !t->heap && t->members && class_has(r, t, "n_sequence_fields");
+    return t != base && strcmp(base->name, "tuple") == 0 && !base->heap && base->repr != t->repr && t->members != 0;
 }
 
 static const struct pyb_repr_kind *resolve(struct pyb_repr *r, const struct pyb_type *t, const struct pyb_type **mro, size_t n, pyb_addr *owner)
@@ -209,7 +213,7 @@ static const struct pyb_repr_kind *resolve(struct pyb_repr *r, const struct pyb_
         const struct pyb_repr_kind *numpy = pyb_repr_numpy_kind(c);
         if (numpy && c->repr == t->repr)
             return numpy;
-        if (i > 0 && is_structseq(t, c))
+        if (is_structseq(r, t, c))
             return &STRUCTSEQ;
         if (!c->heap) {
             if (c->repr != t->repr)
@@ -225,7 +229,7 @@ static const struct pyb_repr_kind *resolve(struct pyb_repr *r, const struct pyb_
                 k = wrapper_kind(r, method, owner);
             if (k)
                 return k;
-            if (i + 1 >= n || !is_structseq(t, mro[i + 1]))
+            if (i + 1 >= n || !is_structseq(r, t, mro[i + 1]))
                 return &INSTANCE;
         }
     }
@@ -240,6 +244,8 @@ int pyb_repr_kind_of(struct pyb_repr *r, const struct pyb_type *type, const stru
         int rc = type->mro ? pyb_type_mro(r->py, type, mro, sizeof mro / sizeof *mro, &n, r->err) : 0;
         if (rc)
             return rc;
+        if (n == 0) // a static type that was never made ready: 2.7's method_descriptor
+            mro[n++] = type;
         // The cache is ours: object.c hands out const views of it.
         struct pyb_type *own = (struct pyb_type *)(uintptr_t)type;
         own->repr_kind = resolve(r, type, mro, n, &own->repr_owner);

@@ -41,8 +41,8 @@ char pyb_repr_quote(bool has_single, bool has_double)
     return has_single && !has_double ? '"' : '\'';
 }
 
-// What str and bytes share. False: not one of these.
-static bool add_ascii(uint32_t c, char quote, struct pyb_buf *out)
+// What str and bytes share; `escaped` is the quote that gets a backslash. False: not one of these.
+static bool add_ascii(uint32_t c, char escaped, struct pyb_buf *out)
 {
     switch (c) {
     case '\t': pyb_buf_adds(out, "\\t"); return true;
@@ -56,7 +56,7 @@ static bool add_ascii(uint32_t c, char quote, struct pyb_buf *out)
     }
     if (c > 0x7f)
         return false;
-    if (c == '\\' || c == (unsigned char)quote)
+    if (c == '\\' || c == (unsigned char)escaped)
         pyb_buf_addc(out, '\\');
     pyb_buf_addc(out, (char)c);
     return true;
@@ -76,9 +76,9 @@ void pyb_repr_codepoint(uint32_t codepoint, char quote, unsigned unicode_version
         pyb_buf_printf(out, "\\U%08x", codepoint);
 }
 
-void pyb_repr_bytes(const uint8_t *data, size_t n, char quote, struct pyb_buf *out)
+void pyb_repr_bytes(const uint8_t *data, size_t n, char escaped, struct pyb_buf *out)
 {
     for (size_t i = 0; i < n; i++)
-        if (!add_ascii(data[i], quote, out))
+        if (!add_ascii(data[i], escaped, out))
             pyb_buf_printf(out, "\\x%02x", data[i]);
 }

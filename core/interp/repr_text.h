@@ -34,6 +34,6 @@ bool pyb_unicode_printable(uint32_t codepoint, unsigned unicode_version);
 char pyb_repr_quote(bool has_single, bool has_double);
 /** One code point inside a repr(str) of Python 3; with unicode_version 0 all non-ASCII is escaped (2.7's unicode). */
 void pyb_repr_codepoint(uint32_t codepoint, char quote, unsigned unicode_version, struct pyb_buf *out);
-/** The bytes of a repr(bytes) or of 2.7's repr(str), without quotes. */
-void pyb_repr_bytes(const uint8_t *data, size_t n, char quote, struct pyb_buf *out);
+/** The bytes of a repr(bytes) or of 2.7's repr(str), without quotes; `escaped` is the quote that gets a backslash. */
+void pyb_repr_bytes(const uint8_t *data, size_t n, char escaped, struct pyb_buf *out);
 #endif

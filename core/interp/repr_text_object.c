@@ -13,7 +13,7 @@ static size_t wanted(const struct pyb_repr *r, int64_t total)
     return total < 0 ? 0 : (uint64_t)total < (uint64_t)room + 1 ? (size_t)total : room + 1;
 }
 
-// 2.7: surrogate pairs of a narrow build are one character in the repr.
+// 2.7, narrow builds: a surrogate pair is one character in the repr.
 static uint32_t join_pair(const uint32_t *text, size_t n, size_t *i)
 {
     uint32_t c = text[*i];
@@ -36,7 +36,7 @@ static void add_str(struct pyb_repr *r, const uint32_t *text, size_t n)
         pyb_buf_addc(r->out, 'u');
     pyb_buf_addc(r->out, quote);
     for (size_t i = 0; i < n && !pyb_repr_full(r); i++)
-        pyb_repr_codepoint(two ? join_pair(text, n, &i) : text[i], quote, version, r->out);
+        pyb_repr_codepoint(two && r->l->unicode_unit == 2 ? join_pair(text, n, &i) : text[i], quote, version, r->out);
     pyb_buf_addc(r->out, quote);
 }
 
@@ -65,12 +65,13 @@ int pyb_repr_str(struct pyb_repr *r, pyb_addr object, const struct pyb_type *typ
     return rc;
 }
 
-static void add_bytes(struct pyb_repr *r, const uint8_t *data, size_t n, const char *prefix)
+// Up to 3.14 a bytearray escapes ' even where " surrounds it (Objects/bytearrayobject.c).
+static void add_bytes(struct pyb_repr *r, const uint8_t *data, size_t n, const char *prefix, bool escape_single)
 {
     char quote = pyb_repr_quote(memchr(data, '\'', n) != NULL, memchr(data, '"', n) != NULL);
     pyb_buf_adds(r->out, prefix);
     pyb_buf_addc(r->out, quote);
-    pyb_repr_bytes(data, n, quote, r->out);
+    pyb_repr_bytes(data, n, escape_single ? '\'' : quote, r->out);
     pyb_buf_addc(r->out, quote);
 }
 
@@ -91,7 +92,7 @@ int pyb_repr_bytes_object(struct pyb_repr *r, pyb_addr object, const struct pyb_
         rc = pyb_bytes_object_read(r->py, object, data, want, &n, &total, r->err);
     }
     if (rc == 0)
-        add_bytes(r, data, n, r->l->major == 2 ? "" : "b");
+        add_bytes(r, data, n, r->l->major == 2 ? "" : "b", false);
     if (data != few)
         pyb_free(r->py->target->ctx, data);
     return rc;
@@ -118,7 +119,7 @@ int pyb_repr_bytearray(struct pyb_repr *r, pyb_addr object, const struct pyb_typ
     if (rc == 0) {
         bool own_name = l->major == 3 && l->minor >= 7;
         pyb_buf_printf(r->out, "%s(", own_name ? type->short_name : "bytearray");
-        add_bytes(r, data, want, "b");
+        add_bytes(r, data, want, "b", l->major == 2 || l->minor < 15);
         pyb_buf_addc(r->out, ')');
     }
     pyb_free(r->py->target->ctx, data);

@@ -166,8 +166,10 @@ if hasattr(enum, "StrEnum"):
         A = "a"
         B = "b"
     ENUMS += list(Word)
-import re, socket, signal, http
-ENUMS += [re.I, re.I | re.M, re.X | re.S | re.A, socket.AF_INET, signal.SIGINT, http.HTTPStatus.OK]
+import re, socket, signal, http, sys
+if sys.version_info >= (3, 11):
+    ENUMS += [re.I, re.I | re.M, re.X | re.S | re.A]
+ENUMS += [socket.AF_INET, signal.SIGINT, http.HTTPStatus.OK]
 '''
 DATACLASSES = r'''
 import dataclasses, typing
@@ -289,7 +291,7 @@ def dates():
         zones = [tz.utc, tz(d.timedelta(hours=1)), tz(d.timedelta(hours=-5, minutes=-30), "X'Y"), tz(d.timedelta(0), "UTC"), tz(d.timedelta(0))]
         found += zones + [d.datetime(2024, 1, 1, tzinfo=z) for z in zones] + [d.time(1, tzinfo=z) for z in zones]
         if sys.version_info >= (3, 6):
-            found += [d.datetime(2024, 1, 1, fold=1), d.time(1, fold=1, tzinfo=tz.utc)]
+            found += [d.datetime(2024, 1, 1, fold=1), d.datetime(2024, 1, 1, fold=1, tzinfo=tz.utc), d.time(2, fold=1), d.time(1, fold=1, tzinfo=tz.utc)]
     return found
 
 
