@@ -24,7 +24,7 @@ def test_known_order(python, target_folder, turns):
             checked = check_order(python, thread, told, has_symbols(python))
             assert checked >= 10 * turns
             if has_symbols(python):
-                check_inside(thread, None)
+                check_inside(thread)
 
 
 @pytest.mark.matrix("braid")
@@ -49,7 +49,9 @@ def escaped(text):
 def differences(stop, thread):
     """What our frames and faulthandler's differ in; [] if in nothing."""
     mine = [(escaped(f["file"]), f["line"], escaped(f["func"])) for f in python_frames(thread)]
-    told = stop.frames
+    # 3.14 and 3.15's faulthandler also writes the trampoline that runs under a class's inlined __init__ (_Py_InitCleanup):
+    # code that no sys._getframe() or traceback shows. It is the one frame with that file name and no line.
+    told = [frame for frame in stop.frames if frame != ("__init__", None, "__init__")]
     if told and told[-1][2] == "<invalid frame>":
         told, mine = told[:-1], mine[:len(told) - 1]
     elif stop.cut:
@@ -65,16 +67,21 @@ def test_random_stops(python, target_folder, request):
     with start(python, "spin.py", folder=target_folder) as target:
         stops = truth.random_stops(target, count, ["py-bt-native --json"], timeout=60 + count,
                                    symbols=has_symbols(python))
-        wrong = []
+        wrong, ended = [], 0
         for number, stop in enumerate(stops):
             thread = thread_of(json.loads(stop.said[0]), stop.tid)
             found = differences(stop, thread)
+            if not found and not thread["complete"] and "jit" in python.traits:
+                # JIT code has no unwind information: GDB's stack may end in it. The Python frames are all there, and it is said.
+                assert thread["note"].startswith("native stack ends here"), thread["note"]
+                ended += 1
+                continue
             if found or not thread["complete"]:
                 wrong.append((number, found[:2], thread["note"], [n for _p, _s, n in stop.native][:6]))
                 continue
             check_native(thread, stop.native)
             if has_symbols(python):
-                check_inside(thread, stop.native)
-        print("%s: %d stops, %d differ" % (python.id, len(stops), len(wrong)))
+                check_inside(thread)
+        print("%s: %d stops, %d differ, %d native stacks ended in JIT code" % (python.id, len(stops), len(wrong), ended))
         assert not wrong, wrong[:5]
         debugger.assert_undisturbed(target)

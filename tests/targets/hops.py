@@ -278,6 +278,10 @@ if pybtest is not None:
 says("_bootstrap", "a thread's first function", [["t_bootstrap", "thread_run"]], [], [PYTHON, LIBC])
 says("__bootstrap", "a thread's first function", [["t_bootstrap", "thread_run"]], [], [PYTHON, LIBC])
 
+if sys.version_info >= (3, 14):
+    # A thread runs in a context of its own: Thread._bootstrap_inner calls Context.run(self.run).
+    says("run", "contextvars.Context.run", [["context_run.*"]], ["_contextvars.Context.run"])
+
 
 def via_of(frame_entry):
     """The VIAS row of a frame of an account: by name, module bodies by name and file."""

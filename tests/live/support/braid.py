@@ -106,10 +106,10 @@ def check_order(python, thread, told, with_symbols):
     return checked
 
 
-def check_inside(thread, native):
+def check_inside(thread):
     """
     Every run of Python frames ends at the native frame that evaluates it, and every evaluation frame but the innermost
-    of all has one; by GDB's own names, so for interpreters with symbols. `native`: [[pc, sp, name], ...].
+    of all has one; by GDB's own names, so for interpreters with symbols.
     """
     frames = thread["frames"]
     inner = True
