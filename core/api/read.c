@@ -174,6 +174,8 @@ static int read_all(struct pyb_reading *r, const struct pyb_native_stack *native
     pyb_thread_names_read(r->py, &r->work, &r->threads);
     code = pyb_threads_match(r, err);
     if (code == 0)
+        pyb_gil_waits_read(r->py, &r->threads);
+    if (code == 0)
         code = fill_process(r, err);
     return code == 0 ? fill_threads(r, only_given, err) : code;
 }

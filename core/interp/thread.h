@@ -37,6 +37,11 @@ struct pyb_threads {
 int pyb_threads_read(struct pyb_python *py, struct pyb_arena *arena, struct pyb_threads *ret, struct pyb_error *err);
 /** GIL state of each thread: holder from ceval/gil (per interpreter from 3.12), waiters where the target says it. */
 void pyb_gil_read(struct pyb_python *py, struct pyb_threads *threads);
+/**
+ * Refines "released" to "waits" by what the kernel says: a thread that sleeps in futex(2) inside its interpreter's GIL. Needs `tid`, so it
+ * comes after the threads are matched; live local targets only, others are left as they are. Two thread states of one OS thread: both wait.
+ */
+void pyb_gil_waits_read(struct pyb_python *py, struct pyb_threads *threads);
 /** Names from the threading module's dict of active threads, by ident; missing or odd ones stay NULL. */
 void pyb_thread_names_read(struct pyb_python *py, struct pyb_arena *arena, struct pyb_threads *threads);
 #endif

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The interpreter and its threads, as tests/tools/inspect.c reports them, against what the target says of itself."""
+import os
 import re
+import signal
 import subprocess
+import time
 
 import pytest
 
-from support import pythons, target
+from support import process, pythons, target
 
 INSPECT = "build/tools/inspect"
 
@@ -26,6 +29,14 @@ def look(inspect, pid):
         threads.append({"interpreter": int(match[2]), "ident": int(match[3]), "tid": int(match[4]), "gil": match[5], "gc": int(match[6]),
                         "main": bool(match[7]), "name": match[9]})
     return done.stdout, threads
+
+
+def all_stopped(pid):
+    for tid in os.listdir("/proc/%d/task" % pid):
+        with open("/proc/%d/task/%s/stat" % (pid, tid), encoding="utf-8") as stream:
+            if stream.read().rpartition(")")[2].split()[0] != "T":
+                return False
+    return True
 
 
 def check_interpreter(python, said):
@@ -67,6 +78,24 @@ def test_gil_holder(python, target_folder, inspect):
             assert {t["gil"] for t in threads if t["name"] != "spinner"} == {"released"}
             seen |= {t["gil"] for t in threads if t["name"] == "spinner"}
         assert "holds" in seen and seen <= {"holds", "released", "waits"}, seen
+
+
+@pytest.mark.matrix("waits")
+@pytest.mark.pythons(since=(3, 11), without={"freethreaded"})  # earlier ones do not tell their OS thread ids
+def test_gil_waiter(python, target_folder, inspect):
+    with target.start(python, "named_threads.py", "--threads", "1", "--spin", "2", folder=target_folder) as running:
+        pairs = []
+        for _ in range(30):
+            running.signal(signal.SIGSTOP)
+            process.wait_until(lambda: all_stopped(running.pid), "all threads stopped")
+            _, threads = look(inspect, running.pid)
+            pairs.append(sorted(t["gil"] for t in threads if t["name"] == "spinner"))
+            assert {t["gil"] for t in threads if t["name"] != "spinner"} == {"released"}
+            running.signal(signal.SIGCONT)
+            time.sleep(0.01)
+        # Now and then the stop falls between the release by one and the wake-up of the other.
+        assert pairs.count(["holds", "waits"]) >= 20, pairs
+        assert ["holds", "holds"] not in pairs
 
 
 @pytest.mark.matrix("subinterpreter")

@@ -3,7 +3,7 @@
 
     named_threads.py ACCOUNT.json [--threads 5] [--spin 0] [--subinterpreter 0]
 
---spin 1: one more thread, "spinner", that runs Python all the time. The account's fact "subinterpreter": its id and
+--spin N: so many more threads, "spinner", that run Python all the time. The account's fact "subinterpreter": its id and
 the ident of the thread that is in it, or null.
 """
 import os
@@ -67,7 +67,7 @@ def main():
         thread = threading.Thread(target=block, args=(account, fd), name=name)
         thread.daemon = True
         thread.start()
-    if options["spin"]:
+    for i in range(options["spin"]):
         thread = threading.Thread(target=spin, args=(account,), name="spinner")
         thread.daemon = True
         thread.start()

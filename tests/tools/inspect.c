@@ -115,6 +115,9 @@ static int inspect(struct pyb_target *t, bool with_frames)
     int rc = pyb_threads_read(py, &arena, &threads, &err);
     if (rc == 0) {
         pyb_gil_read(py, &threads);
+        for (size_t i = 0; i < threads.n; i++)
+            threads.items[i].tid = threads.items[i].native_tid;
+        pyb_gil_waits_read(py, &threads);
         pyb_thread_names_read(py, &arena, &threads);
         printf("%zu threads in %.3f ms%s%s%s\n", threads.n, now_ms(CLOCK_MONOTONIC) - start, threads.finalizing ? "; finalizing" : "",
                threads.note ? "; " : "", threads.note ? threads.note : "");
