@@ -116,7 +116,7 @@ def all_rows(measured):
     for (version, ptr_size, flags), by_micro in measured.items():
         for patch_min, patch_max, cells in ranges(version, by_micro):
             rows.append((version, ptr_size, flags, patch_min, patch_max, "PYB_LAYOUT_HEADERS", cells))
-    rows += facts.rows(complete)
+    rows += facts.rows(complete, measured)
     return sorted(rows, key=lambda r: r[:5])
 
 
