@@ -118,7 +118,7 @@ help:
 
 -include $(CORE_OBJ:.o=.d) $(CLI_OBJ:.o=.d)
 -include tests/tests.mk
-include tests/unit/unit.mk tests/fuzz/fuzz.mk tests/tools/tools.mk
+include tests/unit/unit.mk tests/fuzz/fuzz.mk tests/tools/tools.mk tests/layout/layout.mk
 
 clean:
 	rm -rf $(B)
