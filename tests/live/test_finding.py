@@ -80,6 +80,23 @@ def test_gil_holder(python, target_folder, inspect):
         assert "holds" in seen and seen <= {"holds", "released", "waits"}, seen
 
 
+@pytest.mark.matrix("gc")
+@pytest.mark.pythons(since=(3, 7))
+def test_collector(python, target_folder, inspect):
+    with target.start(python, "named_threads.py", "--threads", "0", "--collect", "1", folder=target_folder) as running:
+        seen = [look(inspect, running.pid)[1][0]["gc"] for _ in range(20)]
+        assert set(seen) <= {0, 1} and seen.count(1) >= 10, seen
+    with target.start(python, "named_threads.py", "--threads", "2", "--collect", "1", folder=target_folder) as running:
+        seen = []
+        for _ in range(20):
+            threads = look(inspect, running.pid)[1]
+            seen.append(([t["gc"] for t in threads if t["main"]][0], sorted({t["gc"] for t in threads if not t["main"]})))
+        if python.minor >= (3, 15):  # the interpreter names the frame that collects
+            assert all(others == [0] for _, others in seen) and sum(main for main, _ in seen) >= 10, seen
+        else:
+            assert all(pair in ((-1, [-1]), (0, [0])) for pair in seen), seen
+
+
 @pytest.mark.matrix("waits")
 @pytest.mark.pythons(since=(3, 11), without={"freethreaded"})  # earlier ones do not tell their OS thread ids
 def test_gil_waiter(python, target_folder, inspect):

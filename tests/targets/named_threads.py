@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Threads with all kinds of names, and a subinterpreter where the version has one; all of them block in read().
 
-    named_threads.py ACCOUNT.json [--threads 5] [--spin 0] [--subinterpreter 0]
+    named_threads.py ACCOUNT.json [--threads 5] [--spin 0] [--subinterpreter 0] [--collect 0]
 
---spin N: so many more threads, "spinner", that run Python all the time. The account's fact "subinterpreter": its id and
+--spin N: so many more threads, "spinner", that run Python all the time. --collect 1: the main
+thread collects garbage all the time instead of blocking. The account's fact "subinterpreter": its id and
 the ident of the thread that is in it, or null.
 """
+import gc
 import os
 import sys
 import threading
@@ -42,6 +44,21 @@ def spin(account):
         pass
 
 
+class Node(object):
+    pass
+
+
+def collect(account):
+    keep = []
+    for _ in range(100000):
+        node = Node()
+        node.itself = [node]
+        keep.append(node)
+    account.record()
+    while keep:
+        gc.collect()
+
+
 def occupy(facts, fd, entered):
     made = new_interpreter()
     if made is None:
@@ -52,7 +69,7 @@ def occupy(facts, fd, entered):
 
 
 def main():
-    path, options = parse({"threads": 5, "spin": 0, "subinterpreter": 0})
+    path, options = parse({"threads": 5, "spin": 0, "subinterpreter": 0, "collect": 0})
     fd, _ = os.pipe()
     account = Account(path, threads=1 + options["threads"] + options["spin"])
     account.facts["subinterpreter"] = None
@@ -71,6 +88,8 @@ def main():
         thread = threading.Thread(target=spin, args=(account,), name="spinner")
         thread.daemon = True
         thread.start()
+    if options["collect"]:
+        collect(account)
     block(account, fd)
 
 
