@@ -3,7 +3,7 @@
 
 import gdb
 
-from . import library, native, options, session, stack
+from . import library, options, session, stack
 
 PARAMETERS = None  # set by register()
 
@@ -126,7 +126,7 @@ Example: py-bt-native -l 20
                               % (thread.num, thread.ptid[1]), gdb.STDERR)
                     continue
                 thread.switch()
-                stacks.append(native.NativeStack(thread))
+                stacks.append(stack.native_stack(thread))
         finally:
             chosen.switch()
             frame.select()

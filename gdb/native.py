@@ -35,8 +35,9 @@ def _bytes(value):
 class NativeStack:
     """Frames and the C structs that describe them; keeps everything alive that they point to."""
 
-    def __init__(self, thread):
+    def __init__(self, thread, limit=None):
         self.thread = thread
+        self.limit = limit   # `backtrace limit` when this was walked
         self.frames = []     # gdb.Frame, as numbered
         self.truncated = None
         self.pointer = 0
@@ -63,15 +64,13 @@ class NativeStack:
             self.truncated = str(error)
         self.rows = rows
 
-    @staticmethod
-    def _why(frame, depth):
+    def _why(self, frame, depth):
         """None when GDB reached the outermost frame, else why it stopped."""
         reason = frame.unwind_stop_reason()
         if reason not in (gdb.FRAME_UNWIND_NO_REASON, gdb.FRAME_UNWIND_OUTERMOST):
             return gdb.frame_stop_reason_string(reason)
-        limit = gdb.parameter("backtrace limit")
-        if limit is not None and depth >= int(limit) > 0:
-            return "`set backtrace limit %d` of this GDB" % limit
+        if self.limit is not None and depth >= int(self.limit) > 0:
+            return "`set backtrace limit %d` of this GDB" % self.limit
         return None
 
     def fill(self, stack):

@@ -44,13 +44,13 @@ def register(former):
 def _stale(event):
     from . import session, stack
     session.invalidate(event)
-    stack.forget_selection(event)
+    stack.forget(event)
 
 
 def _gone(event):
     from . import session, stack
     session.forget(event)
-    stack.forget_selection(event)
+    stack.forget(event)
 
 
 _connected = []

@@ -34,12 +34,37 @@ def need_thread():
     return thread
 
 
+# Braids of this stop: (inferior, thread) -> {flags: Stack}. Dropped by forget() when anything ran or was changed.
+_braids = {}
+
+
+def _moving(inferior):
+    """In non-stop mode other threads may change what we read: then nothing is kept."""
+    return any(thread.is_running() for thread in inferior.threads())
+
+
+def native_stack(thread):
+    """The native frames of the selected thread `thread`, walked once in a stop."""
+    known = next(iter(_braids.get(_key(), {}).values()), None)
+    limit = gdb.parameter("backtrace limit")
+    if known is not None and known.native.limit == limit and known.native.frames[0].is_valid():
+        return known.native
+    _braids.pop(_key(), None)
+    return native.NativeStack(thread, limit)
+
+
 def read(flags=0):
     """The selected thread's braid."""
     thread = need_thread()
     current = session.current()
-    frames = native.NativeStack(thread)
-    return Stack(thread, frames, current.read([frames], True, flags))
+    frames = native_stack(thread)
+    known = _braids.get(_key(), {}).get(flags)
+    if known is not None:
+        return known
+    found = Stack(thread, frames, current.read([frames], True, flags))
+    if not _moving(gdb.selected_inferior()):
+        _braids.setdefault(_key(), {})[flags] = found
+    return found
 
 
 # Which Python frame is selected: (inferior, thread) -> (level of GDB's frame then, index into Stack.python)
@@ -50,8 +75,10 @@ def _key():
     return gdb.selected_inferior().num, gdb.selected_thread().num
 
 
-def forget_selection(_event=None):
+def forget(_event=None):
+    """Something ran, or was changed by the user: braids and selections of the last stop are over."""
     _selected.clear()
+    _braids.clear()
 
 
 def selected_index(stack):
