@@ -18,7 +18,10 @@ struct walk {
     pyb_addr main_thread; // pthread_self() of the main thread, 0: unknown
     pyb_addr main_interp;
     pyb_addr finalizing;  // thread state that finalizes the runtime
+    bool torn;            // the list does not hang together: it may have changed while it was read
 };
+
+#define WALK_TRIES 3
 
 // The first remark stays: it is the one that explains the others.
 static void remark(struct walk *w, const char *format, pyb_addr at)
@@ -119,6 +122,7 @@ static int read_threads(struct walk *w, pyb_addr interp, int64_t interp_id, pyb_
             return rc;
         if (rc == 0) {
             remark(w, "the list of thread states comes back to 0x%" PRIx64, at);
+            w->torn = true;
             return 0;
         }
         struct pyb_tstate t;
@@ -128,6 +132,7 @@ static int read_threads(struct walk *w, pyb_addr interp, int64_t interp_id, pyb_
             return rc;
         if (rc) {
             remark(w, "the list of thread states ends at 0x%" PRIx64 ", which is none (it changed while it was read?)", at);
+            w->torn = true;
             return 0;
         }
         rc = grow(w, err);
@@ -197,12 +202,14 @@ static int walk_interps(struct walk *w, struct pyb_error *err)
             return first;
         if (first == 0) {
             remark(w, "the list of interpreters comes back to 0x%" PRIx64, interp);
+            w->torn = true;
             break;
         }
         pyb_addr next = 0;
         rc = read_interp(w, interp, &next, err);
         if (rc && !pyb_is_final(rc)) {
             remark(w, "the list of interpreters ends at 0x%" PRIx64 ", which is none", interp);
+            w->torn = true;
             return 0;
         }
         interp = next;
@@ -210,7 +217,7 @@ static int walk_interps(struct walk *w, struct pyb_error *err)
     return rc;
 }
 
-int pyb_threads_read(struct pyb_python *py, struct pyb_arena *arena, struct pyb_threads *ret, struct pyb_error *err)
+static int walk_once(struct pyb_python *py, struct pyb_arena *arena, struct pyb_threads *ret, bool *ret_torn, struct pyb_error *err)
 {
     memset(ret, 0, sizeof(*ret));
     struct walk w = {.py = py, .arena = arena, .ret = ret};
@@ -221,5 +228,18 @@ int pyb_threads_read(struct pyb_python *py, struct pyb_arena *arena, struct pyb_
     if (rc == 0)
         guess_main(&w);
     pyb_map_deinit(&w.seen);
+    *ret_torn = w.torn;
+    return rc;
+}
+
+// Threads of a running target come and go: a list that does not hang together is read again.
+int pyb_threads_read(struct pyb_python *py, struct pyb_arena *arena, struct pyb_threads *ret, struct pyb_error *err)
+{
+    bool torn = false;
+    int rc = walk_once(py, arena, ret, &torn, err);
+    for (int i = 1; i < WALK_TRIES && rc == 0 && torn && !py->target->is_core; i++) {
+        pyb_memory_invalidate(py->target->mem);
+        rc = walk_once(py, arena, ret, &torn, err);
+    }
     return rc;
 }
