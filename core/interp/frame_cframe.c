@@ -26,6 +26,12 @@ struct walk {
     bool linked;      // the innermost evaluation's chain leads where its caller says
 };
 
+// One without a current frame has to be the thread state's own, or a greenlet's first, which lies further up the stack.
+static bool may_be_outermost(const struct walk *w, const struct cframe *outer)
+{
+    return outer->current || (outer->addr && (outer->addr == w->c->t->base || outer->addr > w->here.addr));
+}
+
 // Where an evaluation has linked its _PyCFrame but not yet set current_frame, that holds what the stack held before. A real
 // chain leads from the evaluation's outermost frame to the frame that was current when it began.
 static int close_evaluation(struct walk *w, pyb_addr previous, struct pyb_error *err)
@@ -40,7 +46,8 @@ static int close_evaluation(struct walk *w, pyb_addr previous, struct pyb_error 
             return code;
         outer = (struct cframe){0}; // the frames do not need it
         w->c->note = NULL;
-    } else if (w->innermost && outer.current != previous) {
+        w->linked = !w->innermost;
+    } else if (w->innermost && (outer.current != previous || !may_be_outermost(w, &outer))) {
         w->linked = false;
     }
     w->here = outer;
@@ -87,10 +94,13 @@ static int follow(struct walk *w, struct pyb_error *err)
             return 0;
         }
         int go_on = add(w, &f, err);
+        if (!go_on)
+            w->linked = !w->innermost || w->c->n_frames == w->c->max_frames; // else it turned back on itself
         if (go_on <= 0)
             return go_on;
         addr = f.previous;
     }
+    w->linked = w->linked && !(w->innermost && w->here.current); // a real one has an outermost frame
     return 0;
 }
 
@@ -98,7 +108,10 @@ static int follow(struct walk *w, struct pyb_error *err)
 static int follow_caller(struct pyb_chain *c, const struct cframe *top, struct walk *w, struct pyb_error *err)
 {
     *w = (struct walk){.c = c};
-    int code = read_cframe(c, top->previous, &w->here, err);
+    pyb_addr caller = pyb_find_calling_cframe(c, top->addr, top->previous);
+    if (!caller)
+        return 0;
+    int code = read_cframe(c, caller, &w->here, err);
     if (!code)
         code = pyb_chain_end(c, top->addr, err);
     return code ? code : follow(w, err);
@@ -108,27 +121,28 @@ int pyb_walk_cframes(struct pyb_chain *c, struct pyb_error *err)
 {
     struct cframe top;
     struct pyb_error why = {0};
-    if (!c->t->top)
+    if (!c->t->top || c->t->top == c->t->base) // the thread state's own: nothing runs
         return 0;
     if (read_cframe(c, c->t->top, &top, &why)) {
         if (err)
             *err = why;
         return pyb_chain_broken(c, &why, "the _PyCFrame", c->t->top);
     }
-    if (!top.previous) // the thread state's own: nothing runs
-        return 0;
     struct walk w = {.c = c, .here = top};
     int code = top.current ? follow(&w, err) : 0;
     if (code || (top.current && w.linked))
         return code;
     pyb_chain_reset(c);
-    code = follow_caller(c, &top, &w, &why);
+    code = follow_caller(c, &top, &w, err);
     if (!code && w.linked) {
         if (!c->n_frames && !c->note)
             pyb_chain_reset(c); // nothing ran before either
         return 0;
     }
+    // What is there may be a stack of an earlier moment: better none than that.
     pyb_chain_reset(c);
-    w = (struct walk){.c = c, .here = top};
-    return follow(&w, err);
+    if (!code)
+        pyb_chain_note(c, "an evaluation is being set up at 0x%llx; what called it was not found",
+                       (unsigned long long)top.addr);
+    return code;
 }

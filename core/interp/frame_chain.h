@@ -62,6 +62,12 @@ struct pyb_iframe {
 };
 int pyb_iframe_read(struct pyb_chain *c, pyb_addr addr, struct pyb_iframe *ret, struct pyb_error *err);
 
+/**
+ * 3.11 and 3.12: address of the calling evaluation's _PyCFrame when that at `top` is not filled in yet; `said` is what its
+ * `previous` holds. 0: not found.
+ */
+pyb_addr pyb_find_calling_cframe(struct pyb_chain *c, pyb_addr top, pyb_addr said);
+
 /** The walkers. 0: the chain was followed to its end or c->note says why not; negative as above. */
 int pyb_walk_frame_objects(struct pyb_chain *c, struct pyb_error *err);
 int pyb_walk_cframes(struct pyb_chain *c, struct pyb_error *err);

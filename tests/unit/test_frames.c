@@ -215,6 +215,7 @@ static struct old build_311(struct world *w)
     o.cframe1 = world_cframe(w, o.root, o.f);
     o.cframe2 = world_cframe(w, o.cframe1, o.g);
     w->t.top = o.cframe2;
+    w->t.base = o.root;
     return o;
 }
 
@@ -241,27 +242,44 @@ static void cframes(void **state)
     made_deinit(&w.f);
 }
 
-// The evaluation has linked its _PyCFrame, and current_frame still holds what lay on the stack.
+// The evaluation has linked its _PyCFrame, both members of which still hold what lay on the stack.
 static void cframe_being_pushed(void **state)
 {
     (void)state;
     struct world w;
     struct old o = build_311(&w);
     pyb_addr stale[] = {0, 0xdead0008, 0xdead0003, o.main, o.cframe1};
-    for (size_t i = 0; i < sizeof stale / sizeof *stale; i++) {
-        w.t.top = world_cframe(&w, o.cframe2, stale[i]);
-        struct pyb_frames r = read_frames(&w, 100);
-        assert_int_equal(r.n, 3);
-        assert_int_equal(r.n_evaluations, 3);
-        assert_int_equal(r.evaluations[0].n, 0);
-        assert_int_equal(r.evaluations[0].stack_addr, w.t.top);
-        assert_int_equal(r.evaluations[1].stack_addr, o.cframe2);
-        is(&r.frames[0], o.g, 12, true);
-        assert_true(r.complete);
-    }
-    w.t.top = world_cframe(&w, o.root, 0); // the very first evaluation of the thread
+    pyb_addr top = made_alloc(&w.f, 256), other = top + 64, caller = top + 96; // the C stack, growing down
+    made_set(&w.f, other, w.f.py.layout.cframe_current_frame, o.main);         // left over: leads nowhere
+    made_set(&w.f, other, w.f.py.layout.cframe_previous, caller);
+    made_set(&w.f, caller, w.f.py.layout.cframe_current_frame, o.g);
+    made_set(&w.f, caller, w.f.py.layout.cframe_previous, w.t.addr + 200);
+    made_set(&w.f, o.g, w.f.py.layout.iframe_previous, 0);
+    w.t.base = w.t.addr + 200;
+    w.t.top = top;
+    for (size_t i = 0; i < sizeof stale / sizeof *stale; i++)
+        for (size_t k = 0; k < 4; k++) {
+            pyb_addr previous[] = {caller, 0, 0xdead0000, top - 16};
+            made_set(&w.f, top, w.f.py.layout.cframe_current_frame, stale[i]);
+            made_set(&w.f, top, w.f.py.layout.cframe_previous, previous[k]);
+            struct pyb_frames r = read_frames(&w, 100);
+            assert_int_equal(r.n, 1);
+            assert_int_equal(r.n_evaluations, 2);
+            assert_int_equal(r.evaluations[0].n, 0);
+            assert_int_equal(r.evaluations[0].stack_addr, top);
+            assert_int_equal(r.evaluations[1].stack_addr, caller);
+            is(&r.frames[0], o.g, 12, true);
+            assert_true(r.complete);
+        }
+    made_set(&w.f, caller, w.f.py.layout.cframe_current_frame, 0xdead0000); // nobody proves to be the caller
     struct pyb_frames r = read_frames(&w, 100);
     assert_int_equal(r.n + r.n_evaluations, 0);
+    assert_non_null(strstr(r.note, "being set up"));
+    made_set(&w.f, top, w.f.py.layout.cframe_current_frame, 0); // the very first evaluation of the thread
+    made_set(&w.f, top, w.f.py.layout.cframe_previous, w.t.base);
+    r = read_frames(&w, 100);
+    assert_int_equal(r.n + r.n_evaluations, 0);
+    assert_true(r.complete);
     made_deinit(&w.f);
 }
 
@@ -304,8 +322,13 @@ static void python312(void **state)
     assert_int_equal(r.n_evaluations, 2);
     assert_int_equal(r.evaluations[0].n, 0);
     assert_int_equal(r.evaluations[0].stack_addr, shim2);
-    // Just linked.
-    made_set(&w.f, cframe2, w.f.py.layout.cframe_current_frame, 0xdead0000);
+    // Just linked; the calling evaluation's _PyCFrame lies above it.
+    pyb_addr stack = made_alloc(&w.f, 128);
+    made_set(&w.f, stack, w.f.py.layout.cframe_current_frame, 0xdead0000);
+    made_set(&w.f, stack + 64, w.f.py.layout.cframe_current_frame, main);
+    made_set(&w.f, stack + 64, w.f.py.layout.cframe_previous, root);
+    w.t.base = root;
+    w.t.top = cframe2 = stack;
     r = read_frames(&w, 100);
     assert_int_equal(r.n, 1);
     assert_int_equal(r.evaluations[0].stack_addr, cframe2);
