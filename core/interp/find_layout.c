@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a version to the rows of the layout table that may be meant, refined by what the target publishes.
 #include <stdio.h>
+#include <elf.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -30,8 +31,9 @@ size_t pyb_find_layouts(struct pyb_target *t, const struct pyb_version *v, pyb_a
                         struct pyb_error *err)
 {
     // Stated by the module's names, symbols or published offsets first; then a debug build that does not say so, and the reverse.
-    const unsigned flags[] = {v->abi, v->abi ^ PYB_LAYOUT_DEBUG, v->abi | PYB_LAYOUT_DEBUG | PYB_LAYOUT_TRACE_REFS,
-                              v->abi | PYB_LAYOUT_TRACE_REFS, v->abi ^ PYB_LAYOUT_FREETHREADED};
+    const unsigned abi = v->abi | (t->mem->machine == EM_AARCH64 ? PYB_LAYOUT_AARCH64 : 0);
+    const unsigned flags[] = {abi, abi ^ PYB_LAYOUT_DEBUG, abi | PYB_LAYOUT_DEBUG | PYB_LAYOUT_TRACE_REFS,
+                              abi | PYB_LAYOUT_TRACE_REFS, abi ^ PYB_LAYOUT_FREETHREADED};
     const struct pyb_layout *rows[sizeof(flags) / sizeof(*flags)];
     size_t n = 0;
     for (size_t i = 0; i < sizeof(flags) / sizeof(*flags) && n < max; i++) {

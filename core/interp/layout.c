@@ -35,6 +35,13 @@ static uint64_t distance(const struct pyb_layout *row, int major, int minor, int
     return patch > row->patch_max ? d + (uint64_t)((int64_t)patch - row->patch_max) : d;
 }
 
+// A row without the flag is that of aarch64 too, unless there is one with it (which is nearer).
+static bool same_abi(const struct pyb_layout *row, unsigned flags)
+{
+    unsigned different = row->flags ^ flags;
+    return different == 0 || (different == PYB_LAYOUT_AARCH64 && (flags & PYB_LAYOUT_AARCH64));
+}
+
 const struct pyb_layout *pyb_layout_find(int major, int minor, int patch, unsigned ptr_size, bool big_endian,
                                          unsigned flags, bool *ret_exact)
 {
@@ -45,10 +52,13 @@ const struct pyb_layout *pyb_layout_find(int major, int minor, int patch, unsign
     uint64_t best_distance = UINT64_MAX;
     for (size_t i = 0; i < N_ROWS; i++) {
         const struct pyb_layout *row = &rows[i];
-        if (row->ptr_size != ptr_size || (row->flags & PYB_LAYOUT_FREETHREADED) != (flags & PYB_LAYOUT_FREETHREADED))
+        unsigned different = row->flags ^ flags;
+        if (row->ptr_size != ptr_size || (different & PYB_LAYOUT_FREETHREADED))
             continue;
         // Another ABI of the same release is nearer than the same ABI of another release.
-        uint64_t d = distance(row, major, minor, patch) * 4 + ((row->flags ^ flags) != 0);
+        uint64_t d = distance(row, major, minor, patch) * 16;
+        d += (different & ~PYB_LAYOUT_AARCH64 ? 8u : 0u) + (different & PYB_LAYOUT_TRACE_REFS ? 4u : 0u);
+        d += (different & PYB_LAYOUT_AARCH64) ? 1u : 0u;
         if (d < best_distance) {
             best = row;
             best_distance = d;
@@ -56,7 +66,7 @@ const struct pyb_layout *pyb_layout_find(int major, int minor, int patch, unsign
     }
     if (ret_exact)
         *ret_exact = best && best->major == major && best->minor == minor && patch >= best->patch_min &&
-                     patch <= best->patch_max && best->flags == flags && !big_endian &&
+                     patch <= best->patch_max && same_abi(best, flags) && !big_endian &&
                      (known_patch || best->patch_min == 0);
     return best;
 }

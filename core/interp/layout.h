@@ -23,6 +23,7 @@
 #define PYB_LAYOUT_DEBUG 1u        // Py_DEBUG (--with-pydebug)
 #define PYB_LAYOUT_FREETHREADED 2u // Py_GIL_DISABLED (--disable-gil)
 #define PYB_LAYOUT_TRACE_REFS 4u   // Py_TRACE_REFS; implied by Py_DEBUG up to 3.7
+#define PYB_LAYOUT_AARCH64 8u      // Linux on aarch64, whose pthread types are larger; rows only where that matters
 
 /** A member: `width` bytes at `offset` from the start of its struct. For an array: the width of one element. */
 struct pyb_field {
@@ -113,7 +114,7 @@ static inline bool pyb_has_bits(struct pyb_bits b)
 uint64_t pyb_bits_get(struct pyb_bits b, uint64_t word, bool big_endian);
 
 /**
- * The row for a CPython version. Never NULL for 2.7, 3.3 and later with ptr_size 4 or 8, except where no row of
+ * The row for a CPython version. flags: the target's ABI, with PYB_LAYOUT_AARCH64 on such a machine. Never NULL for 2.7, 3.3 and later with ptr_size 4 or 8, except where no row of
  * that width or ABI exists at all.
  *
  * patch < 0: unknown (the newest range is taken). *ret_exact is false when the row is only the nearest one: a

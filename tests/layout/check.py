@@ -47,6 +47,8 @@ TABLE = read_table()
 
 def row_of(version, ptr_size, flags):
     found = [r for r in TABLE if r[0] == version[:2] and r[1] <= version[2] <= r[2] and r[3] == ptr_size and r[4] == flags]
+    if not found and flags & measure.AARCH64:  # has one only where it differs, as pyb_layout_find() knows
+        return row_of(version, ptr_size, flags & ~measure.AARCH64)
     assert len(found) == 1, "%d rows for %s, %d bytes, flags %d" % (len(found), version, ptr_size, flags)
     return found[0][5]
 
@@ -70,7 +72,7 @@ def test_something_to_compare_with():
 def test_headers(name, include, own):
     version = measure.version_of(include)
     for ptr_size in (8, 4):
-        for flags in generate.abis(version):
+        for flags in generate.abis(version, ptr_size):
             if own & ~flags:
                 continue
             measured = measure.from_headers(include, ptr_size, flags, own)

@@ -15,7 +15,7 @@ import facts  # noqa: E402
 import fields  # noqa: E402
 import measure  # noqa: E402
 import sources  # noqa: E402
-from measure import DEBUG, FREETHREADED, TRACE_REFS  # noqa: E402
+from measure import AARCH64, DEBUG, FREETHREADED, TRACE_REFS  # noqa: E402
 from rules import rules  # noqa: E402
 
 OUT = os.path.join(fields.CORE, "layouts.inc")
@@ -28,11 +28,13 @@ BOUNDARIES = {
 }
 
 
-def abis(version):
+def abis(version, ptr_size):
     """Flags of every ABI of a version that gets a row."""
     v = version[:2]
     result = [0, DEBUG | (TRACE_REFS if v < (3, 8) else 0)]  # Include/object.h: implied up to 3.7
-    return result + ([FREETHREADED, FREETHREADED | DEBUG] if v >= (3, 13) else [])
+    result += [FREETHREADED, FREETHREADED | DEBUG] if v >= (3, 13) else []
+    # _PyRuntime (3.7 on) and later the interpreter's state embed pthread types.
+    return result + ([f | AARCH64 for f in result if not f & DEBUG] if ptr_size == 8 and v >= (3, 7) else [])
 
 
 def complete(version, ptr_size, flags, measured):
@@ -53,7 +55,7 @@ def measured_rows(progress=None):
     for name, include, own in sources.header_sets():
         version = measure.version_of(include)
         for ptr_size in (8, 4):
-            for flags in abis(version):
+            for flags in abis(version, ptr_size):
                 if own & ~flags:
                     continue
                 measured = measure.from_headers(include, ptr_size, flags, own)
@@ -67,6 +69,9 @@ def measured_rows(progress=None):
                 place[version[2]] = cells
         if progress:
             progress(name, version)
+    for place, by_micro in list(rows.items()):
+        if place[2] & AARCH64 and by_micro == rows[place[0], place[1], place[2] & ~AARCH64]:
+            del rows[place]
     return rows, shapes
 
 
@@ -86,6 +91,7 @@ def ranges(version, by_micro):
 
 def name_of(version, ptr_size, flags):
     words = ["%d.%d" % version, "%d-bit" % (8 * ptr_size)]
+    words += ["aarch64"] if flags & AARCH64 else []
     words += ["free-threaded"] if flags & FREETHREADED else []
     words += ["debug"] if flags & DEBUG else []
     return " ".join(words)

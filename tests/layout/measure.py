@@ -29,7 +29,11 @@ NARROW = {"SIZEOF_LONG": 4, "SIZEOF_VOID_P": 4, "SIZEOF_SIZE_T": 4, "SIZEOF_PTHR
           "SIZEOF_LONG_DOUBLE": 12, "SIZEOF_TIME_T": 4, "SIZEOF_PTHREAD_KEY_T": 4, "ALIGNOF_LONG": 4,
           "ALIGNOF_SIZE_T": 4}
 
-DEBUG, FREETHREADED, TRACE_REFS = 1, 2, 4
+# glibc's pthread types on aarch64 (sysdeps/aarch64/nptl/bits/pthreadtypes-arch.h), where they differ from x86_64's.
+PTHREAD_AARCH64 = {"__SIZEOF_PTHREAD_MUTEX_T": 48, "__SIZEOF_PTHREAD_ATTR_T": 64, "__SIZEOF_PTHREAD_MUTEXATTR_T": 8,
+                   "__SIZEOF_PTHREAD_CONDATTR_T": 8}
+
+DEBUG, FREETHREADED, TRACE_REFS, AARCH64 = 1, 2, 4, 8
 
 
 class CannotCompile(Exception):
@@ -52,8 +56,12 @@ def pyconfig_of(include):
     return real if os.path.exists(real) else os.path.join(include, "pyconfig.h")
 
 
-def source_text(include, version, ptr_size):
+def source_text(include, version, ptr_size, flags):
     lines = ["#define Py_BUILD_CORE 1", "#include <stddef.h>", "#include <stdint.h>", "#include <stdbool.h>"]
+    if flags & AARCH64:
+        lines.append("#include <bits/pthreadtypes-arch.h>")
+        for name, value in sorted(PTHREAD_AARCH64.items()):
+            lines += ["#undef " + name, "#define %s %d" % (name, value)]
     lines.append('#include "%s"' % pyconfig_of(include))
     if ptr_size == 4:
         for name, value in sorted(NARROW.items()):
@@ -97,7 +105,7 @@ def from_headers(include, ptr_size=8, flags=0, own_flags=0):
             os.makedirs(stub)
             open(os.path.join(stub, "pyconfig.h"), "w").close()
         with open(os.path.join(tmp, "layout.c"), "w") as f:
-            f.write(source_text(include, version, ptr_size))
+            f.write(source_text(include, version, ptr_size, flags))
         command = ["gcc", "-std=gnu11", "-g", "-fno-eliminate-unused-debug-types", "-w", "-c", "layout.c", "-o", "layout.o", "-I.",
                    "-I" + include, "-I" + os.path.join(include, "internal"),
                    "-I" + os.path.join(include, "internal", "mimalloc")]

@@ -14,18 +14,18 @@ struct sample {
     unsigned moved; // members, not sizes, that this build has elsewhere than the row
 };
 
-// Linux x86_64 builds lie exactly where the headers' row says; others move what follows a pthread or a long.
+// Linux builds lie exactly where the headers' row says; others move what follows a pthread or a long.
 static const struct sample samples[] = {
     {"3.13.0-linux-x86_64", 13, 0, 0, 0},
     {"3.13.1-linux-x86_64-standalone", 13, 1, 0, 0},
-    {"3.13.1-linux-arm64-standalone", 13, 1, 0, 0},
+    {"3.13.1-linux-arm64-standalone", 13, 1, PYB_LAYOUT_AARCH64, 0},
     {"3.13.1-darwin-arm64-standalone", 13, 1, 0, 0},
     {"3.13.1-darwin-x86_64-standalone", 13, 1, 0, 0},
     {"3.13.1-windows-x86_64-standalone", 13, 1, 0, 10},
     {"3.13.18-linux-x86_64", 13, 18, 0, 0},
     {"3.13.18-linux-x86_64-debug", 13, 18, PYB_LAYOUT_DEBUG, 0},
     {"3.14.6-linux-x86_64-standalone", 14, 6, 0, 0},
-    {"3.14.6-linux-arm64-standalone", 14, 6, 0, 2},
+    {"3.14.6-linux-arm64-standalone", 14, 6, PYB_LAYOUT_AARCH64, 0},
     {"3.14.6-darwin-arm64-standalone", 14, 6, 0, 2},
     {"3.14.6-darwin-x86_64-standalone", 14, 6, 0, 2},
     {"3.14.6-windows-x86_64-standalone", 14, 6, 0, 14},
@@ -116,6 +116,11 @@ static void test_real(void **state)
             assert_true(moved >= s->moved);
         assert_true(s->moved || dropped == 0);
         assert_int_equal(got.verified, PYB_LAYOUT_TARGET);
+        // 3.15 here is built with the JIT, which makes the thread state inside the interpreter's larger.
+        if (strstr(s->file, "linux") && s->minor < 15) {
+            assert_int_equal(got.interp_size, row_of(s)->interp_size);
+            assert_int_equal(got.runtime_size, row_of(s)->runtime_size);
+        }
         // The struct's own words, at their places in every version so far: runtime_state, then interpreter_state.
         assert_int_equal(got.runtime_size, word(&f, 24));
         assert_int_equal(got.runtime_finalizing.offset, word(&f, 32));

@@ -60,6 +60,14 @@ static void test_nearest(void **state)
     assert_false(exact);
     assert_null(pyb_layout_find(3, 12, 0, 16, false, 0, &exact));
     assert_false(exact);
+    // aarch64 has rows of its own only where pthread types lie inside structs (3.7 on).
+    row = find(3, 11, 2, 8, PYB_LAYOUT_AARCH64, &exact);
+    assert_true(exact && row->flags == PYB_LAYOUT_AARCH64);
+    assert_true(row->runtime_tstate_current.offset > find(3, 11, 2, 8, 0, NULL)->runtime_tstate_current.offset);
+    row = find(3, 6, 2, 8, PYB_LAYOUT_AARCH64, &exact);
+    assert_true(exact && row->flags == 0 && row->minor == 6);
+    assert_int_equal(find(3, 11, 2, 8, 0, &exact)->flags, 0);
+    assert_true(exact);
     // A byte order that was not measured.
     assert_non_null(pyb_layout_find(3, 9, 2, 8, true, 0, &exact));
     assert_false(exact);
