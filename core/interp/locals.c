@@ -81,14 +81,27 @@ static int add_fast(struct reading *l, const struct pyb_variable *v, struct pyb_
     return ret->repr ? 0 : pyb_fail(l->err, PYB_E_NOMEM, "no memory for a repr");
 }
 
-// Module and class bodies, exec(): the names in the mapping that is the frame's f_locals.
+static bool has_name(const struct pyb_local *locals, uint32_t n, const char *name)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (strcmp(locals[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+// Module and class bodies, exec(): the names in the mapping that is the frame's f_locals. A function of 2.7 that uses exec has both kinds: then
+// the mapping may be an old copy of a fast variable, which is left out.
 static int add_slow(struct reading *l, pyb_addr namespace, struct pyb_local *locals, uint32_t *n, uint32_t max)
 {
     struct pyb_dict_iter it;
     pyb_addr key, value;
+    const uint32_t n_fast = *n;
     int rc = pyb_dict_iter_init(l->py, namespace, &it, NULL, l->err);
     while (rc == 0 && *n < max && (rc = pyb_dict_next(l->py, &it, &key, &value, l->err)) == 1) {
+        locals[*n] = (struct pyb_local){0};
         rc = name_it(l, key, &locals[*n]);
+        if (rc == 0 && has_name(locals, n_fast, locals[*n].name))
+            continue;
         if (rc == 0)
             rc = describe(l, value, &locals[*n]);
         ++*n;

@@ -450,8 +450,8 @@ class Random(object):
     def key(self):
         return self.rng.choice(self.hashable)()
 
-    def size(self):
-        return self.rng.choice([0, 1, 2, 3, 5, 9, 20, 60])
+    def size(self, depth=1):
+        return self.rng.choice([0, 1, 2, 3, 5, 9, 20, 60] if depth == 1 else [0, 1, 2, 3, 4])
 
     def integer(self):
         return self.rng.getrandbits(self.rng.randint(1, self.rng.choice([16, 64, 128, 2000]))) * self.rng.choice([1, -1])
@@ -509,20 +509,20 @@ class Random(object):
         return make(self.small(), self.small(), self.rng.choice([1, 2, -3, 70]))
 
     def list(self, depth):
-        return [self.value(depth) for _ in range(self.size())]
+        return [self.value(depth) for _ in range(self.size(depth))]
 
     def tuple(self, depth):
         return tuple(self.list(depth))
 
     def dict(self, depth):
-        made = dict((self.key(), self.value(depth)) for _ in range(self.size()))
+        made = dict((self.key(), self.value(depth)) for _ in range(self.size(depth)))
         for key in list(made):
             if self.rng.random() < 0.2:
                 del made[key]
         return made
 
     def set(self, depth):
-        made = set(self.key() for _ in range(self.size()))
+        made = set(self.key() for _ in range(self.size(depth)))
         for key in list(made):
             if self.rng.random() < 0.2:
                 made.discard(key)
@@ -539,7 +539,7 @@ class Random(object):
         return made
 
     def odict(self, depth):
-        made = collections.OrderedDict((self.key(), self.value(depth)) for _ in range(self.size()))
+        made = collections.OrderedDict((self.key(), self.value(depth)) for _ in range(self.size(depth)))
         for key in list(made):
             if self.rng.random() < 0.2:
                 made[key] = made.pop(key)

@@ -7,16 +7,17 @@
 
 #include "pybraid.h"
 
+static int digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 static char *unhex(const char *hex)
 {
     size_t n = strcmp(hex, "-") == 0 ? 0 : strlen(hex) / 2;
     char *text = calloc(1, n + 1);
-    for (size_t i = 0; text && i < n; i++) {
-        unsigned byte;
-        if (sscanf(hex + 2 * i, "%2x", &byte) != 1)
-            break;
-        text[i] = (char)byte;
-    }
+    for (size_t i = 0; text && i < n; i++)
+        text[i] = (char)(digit(hex[2 * i]) << 4 | digit(hex[2 * i + 1]));
     return text;
 }
 
@@ -55,6 +56,8 @@ static int compare(struct pyb_session *s, FILE *file)
         if (!hex || !rest)
             break;
         char *wanted = unhex(hex);
+        if (!wanted)
+            break;
         const char *got = NULL;
         struct pyb_error err = {0};
         unsigned long long at = strtoull(addr, NULL, 16);
