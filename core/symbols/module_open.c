@@ -135,7 +135,7 @@ static bool try_map_files(struct opening *o)
         char path[128];
         snprintf(path, sizeof(path), "/proc/self/fd/%d/map_files/%llx-%llx", o->m->proc_fd,
                  (unsigned long long)mapping->start, (unsigned long long)mapping->end);
-        return try_path(o, -1, path, TRUST_UNLESS_DIFFERENT);
+        return try_path(o, PYB_OPEN_PLAIN, path, TRUST_UNLESS_DIFFERENT);
     }
     return false;
 }
@@ -146,27 +146,41 @@ static bool try_exe(struct opening *o)
         return false;
     char path[64];
     snprintf(path, sizeof(path), "/proc/self/fd/%d/exe", o->m->proc_fd);
-    return try_path(o, -1, path, TRUST_UNLESS_DIFFERENT);
+    return try_path(o, PYB_OPEN_PLAIN, path, TRUST_UNLESS_DIFFERENT);
+}
+
+// By the name that maps shows, from the observer's root: without " (deleted)", then with it, which may be a part of the name.
+static bool try_observed(struct opening *o, char *name)
+{
+    if (o->mod->deleted) {
+        bool deleted;
+        size_t len = strlen(name), stripped = pyb_maps_strip_deleted(name, len, &deleted);
+        name[stripped] = '\0';
+        bool done = try_path(o, PYB_OPEN_NO_LINKS, name, TRUST_IF_SAME);
+        if (done)
+            return true;
+        if (stripped < len)
+            name[stripped] = ' ';
+    }
+    return try_path(o, PYB_OPEN_NO_LINKS, name, TRUST_IF_SAME);
 }
 
 // By name: in the target's root, then as the observer sees it. maps shows names from the observer's root where it can.
 static bool try_names(struct opening *o)
 {
     const char *raw = o->file->open_path;
-    char *plain = pyb_arena_strdup(&o->m->arena, raw);
+    char *name = pyb_arena_strdup(&o->m->arena, raw);
     int root = openat(o->m->proc_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    bool done = false;
-    if (root >= 0)
-        done = try_path(o, root, o->mod->path, TRUST_IF_SAME);
-    if (plain) {
-        plain[pyb_maps_unescape(plain, strlen(plain))] = '\0';
-        done = done || try_path(o, -1, plain, TRUST_IF_SAME);
-        if (strcmp(plain, raw) != 0) // the name itself may have the text that looks like an escape
-            done = done || try_path(o, -1, raw, TRUST_IF_SAME);
-    }
+    bool done = root >= 0 && try_path(o, root, o->mod->path, TRUST_IF_SAME);
     if (root >= 0)
         close(root);
-    return done;
+    if (done || !name)
+        return done;
+    name[pyb_maps_unescape(name, strlen(name))] = '\0';
+    if (try_observed(o, name))
+        return true;
+    // the name itself may have the text that looks like an escape
+    return strcmp(name, raw) != 0 && try_path(o, PYB_OPEN_NO_LINKS, raw, TRUST_IF_SAME);
 }
 
 static int fail(struct opening *o, int code, const char *why)
@@ -222,9 +236,9 @@ static void open_core(struct opening *o)
 {
     if (o->mod->path[0] == '/') {
         const char *given = o->index == o->m->executable ? o->m->exe : NULL;
-        if (given && try_path(o, -1, given, TRUST_UNLESS_DIFFERENT))
+        if (given && try_path(o, PYB_OPEN_PLAIN, given, TRUST_UNLESS_DIFFERENT))
             return;
-        if (try_path(o, -1, o->mod->path, TRUST_UNLESS_DIFFERENT)) {
+        if (try_path(o, PYB_OPEN_PLAIN, o->mod->path, TRUST_UNLESS_DIFFERENT)) {
             if (given)
                 o->mod->elf_note = pyb_arena_printf(&o->m->arena, "%s is not this core's program, %s is", given, o->mod->path);
             return;
@@ -242,11 +256,11 @@ static bool is_local_path(const char *path)
 
 static void open_described(struct opening *o)
 {
-    if (is_local_path(o->mod->local_path) && try_path(o, -1, o->mod->local_path, TRUST_UNLESS_DIFFERENT))
+    if (is_local_path(o->mod->local_path) && try_path(o, PYB_OPEN_PLAIN, o->mod->local_path, TRUST_UNLESS_DIFFERENT))
         return;
     const char *note = o->regular ? "the file on this host is another build: image read from memory" : NULL;
     // The target's name may lead to the same file here. Only if that is certain.
-    if (o->mod->path[0] == '/' && try_path(o, -1, o->mod->path, TRUST_IF_SAME))
+    if (o->mod->path[0] == '/' && try_path(o, PYB_OPEN_PLAIN, o->mod->path, TRUST_IF_SAME))
         return;
     if (!o->file->ehdr && o->mod->start)
         o->file->ehdr = pyb_ehdr_below(o->t->mem, o->mod->start, MAX_BACK);

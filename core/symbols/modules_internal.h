@@ -58,9 +58,11 @@ int pyb_module_open(struct pyb_target *t, struct pyb_modules *m, struct pyb_modu
 int pyb_module_bias(const struct pyb_modules *m, size_t index, const struct pyb_elf *elf, pyb_addr *ret);
 
 /**
- * Opens a regular file and nothing else, for reading, without ever waiting on it. `root` is a directory fd that symlinks may not leave, or -1
- * for the host's root. Returns the fd or a negative code.
+ * Opens a regular file and nothing else, for reading, without ever waiting on it. `root`: a directory fd that symlinks may not leave,
+ * PYB_OPEN_PLAIN for a name that the user gave, PYB_OPEN_NO_LINKS for one that must have no symlink (the kernel's names of mapped files
+ * have none: a target may have put one there since). Returns the fd or a negative code.
  */
+enum { PYB_OPEN_PLAIN = -1, PYB_OPEN_NO_LINKS = -2 };
 int pyb_open_regular(int root, const char *path, struct pyb_error *err);
 
 /** Does an ELF header lie there? */

@@ -16,12 +16,13 @@
 // linux/openat2.h, which older systems lack
 struct open_how_v0 { uint64_t flags, mode, resolve; };
 #define RESOLVE_NO_MAGICLINKS_ 0x02
+#define RESOLVE_NO_SYMLINKS_ 0x04
 #define RESOLVE_IN_ROOT_ 0x10
 
 // Without openat2: one component at a time, and no symlink at all. The kernel's names of mapped files have none.
 static int open_by_component(int root, const char *path)
 {
-    int dir = openat(root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int dir = root >= 0 ? openat(root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC) : open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     char name[256];
     while (dir >= 0) {
         path += strspn(path, "/");
@@ -48,10 +49,11 @@ static int open_by_component(int root, const char *path)
 
 static int open_path(int root, const char *path)
 {
-    if (root < 0)
+    if (root == PYB_OPEN_PLAIN)
         return open(path, O_PATH | O_CLOEXEC);
-    struct open_how_v0 how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT_ | RESOLVE_NO_MAGICLINKS_};
-    long fd = syscall(SYS_openat2, root, path, &how, sizeof(how));
+    bool inside = root >= 0;
+    struct open_how_v0 how = {.flags = O_PATH | O_CLOEXEC, .resolve = inside ? RESOLVE_IN_ROOT_ | RESOLVE_NO_MAGICLINKS_ : RESOLVE_NO_SYMLINKS_};
+    long fd = syscall(SYS_openat2, inside ? root : AT_FDCWD, path, &how, sizeof(how));
     // EPERM: seccomp filters of container runtimes that do not know the call
     if (fd < 0 && (errno == ENOSYS || errno == EPERM))
         return open_by_component(root, path);

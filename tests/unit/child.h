@@ -23,6 +23,13 @@
         } \
     } while (0)
 
+/** Under valgrind /proc shows valgrind's program, and cores are its own. */
+static inline bool child_is_emulated(void)
+{
+    const char *preload = getenv("LD_PRELOAD");
+    return preload && strstr(preload, "vgpreload");
+}
+
 /** What a target tells its reader. */
 struct child_report { uint64_t words[8]; };
 struct child { pid_t pid; int from, to; struct child_report report; };

@@ -17,7 +17,8 @@ static char library[128]; // the copy of libz that the targets load
 static inline void copy_file(const char *from, const char *to)
 {
     static char chunk[1 << 16];
-    int in = open(from, O_RDONLY | O_CLOEXEC), out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+    (void)unlink(to); // a test that failed may have left a FIFO there
+    int in = open(from, O_RDONLY | O_CLOEXEC), out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
     ssize_t n;
     CHECK(in >= 0 && out >= 0);
     while ((n = read(in, chunk, sizeof(chunk))) > 0)
