@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "memory/cache.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -58,6 +59,7 @@ static struct pyb_page *find(struct pyb_cache *c, pyb_addr page)
         unlink_age(c, i);
         link_newest(c, i);
     }
+    c->pages[i].touched = true;
     return &c->pages[i];
 }
 
@@ -130,6 +132,8 @@ static int add(struct pyb_cache *c, pyb_addr addr, uint32_t *ret, struct pyb_err
     struct pyb_page *p = &c->pages[i];
     p->addr = addr;
     p->len = 0;
+    p->touched = false;
+    p->asked = false;
     uint32_t *bucket = bucket_of(c, addr);
     p->chain = *bucket;
     *bucket = i;
@@ -236,12 +240,37 @@ static int read_past_end(struct pyb_cache *c, struct pyb_range *r, size_t want, 
     return rc;
 }
 
+// One vectored read for all pages of the moment before.
+static void fetch_warm(struct pyb_cache *c)
+{
+    struct pyb_range ranges[PYB_CACHE_WARM];
+    size_t n = c->n_warm;
+    c->n_warm = 0;
+    for (size_t i = 0; i < n; i++)
+        ranges[i] = (struct pyb_range){.addr = c->warm[i], .len = PYB_PAGE};
+    pyb_cache_prefetch(&c->base, ranges, n);
+}
+
+static void note_warm(struct pyb_cache *c)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < c->n_used && n < PYB_CACHE_WARM; i++)
+        if (c->pages[i].asked)
+            c->warm[n++] = c->pages[i].addr;
+    if (n) // nothing was read in between: what was asked for earlier still counts
+        c->n_warm = n;
+}
+
 static int read_range(struct pyb_cache *c, struct pyb_range *r, size_t n_following, struct pyb_error *err)
 {
     int rc = 0;
     while (r->done < r->len && rc == 0) {
         pyb_addr at = r->addr + r->done;
         struct pyb_page *p = find(c, page_of(at));
+        if (!p && c->n_warm) {
+            fetch_warm(c);
+            p = find(c, page_of(at));
+        }
         if (p) {
             c->hits++;
         } else {
@@ -249,6 +278,7 @@ static int read_range(struct pyb_cache *c, struct pyb_range *r, size_t n_followi
             if (rc || !(p = find(c, page_of(at))))
                 break;
         }
+        p->asked = true;
         size_t offset = (size_t)(at % PYB_PAGE);
         size_t want = PYB_PAGE - offset;
         if (want > r->len - r->done)
@@ -300,6 +330,8 @@ void pyb_cache_invalidate(struct pyb_memory *m)
     struct pyb_cache *c = cache_of(m);
     if (c->keep)
         return;
+    if (c->keep_warm)
+        note_warm(c);
     if (c->n_used)
         memset(c->buckets, 0xff, c->n_buckets * sizeof(*c->buckets));
     c->n_used = 0;
@@ -314,7 +346,8 @@ void pyb_cache_destroy(struct pyb_memory *m)
         pyb_free(m->ctx, c->pages[i].data);
     pyb_free(m->ctx, c->pages);
     pyb_free(m->ctx, c->buckets);
-    pyb_memory_destroy(c->below);
+    if (!c->borrows)
+        pyb_memory_destroy(c->below);
     pyb_free(m->ctx, c);
 }
 
@@ -340,6 +373,44 @@ int pyb_cache_new(struct pyb_ctx *ctx, struct pyb_memory *below, const struct py
     return 0;
 }
 
+static int by_address(const void *a, const void *b)
+{
+    const struct pyb_range *x = a, *y = b;
+    return x->addr < y->addr ? -1 : x->addr > y->addr;
+}
+
+// Nothing came and nothing went: the usual case, where pages stand as they were prefetched.
+static bool touched_same(const struct pyb_cache *c, const struct pyb_range *ranges, size_t n)
+{
+    if (c->n_used != n)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!c->pages[i].touched || c->pages[i].addr != ranges[i].addr)
+            return false;
+    return true;
+}
+
+int pyb_cache_touched(struct pyb_memory *m, struct pyb_range **ranges, size_t *n, size_t *cap)
+{
+    struct pyb_cache *c = cache_of(m);
+    if (touched_same(c, *ranges, *n))
+        return 0;
+    if (*cap < c->n_used) {
+        struct pyb_range *more = pyb_realloc(m->ctx, *ranges, *cap * sizeof(*more), c->n_used * sizeof(*more));
+        if (!more)
+            return PYB_E_NOMEM;
+        *ranges = more;
+        *cap = c->n_used;
+    }
+    *n = 0;
+    for (uint32_t i = 0; i < c->n_used; i++)
+        if (c->pages[i].touched)
+            (*ranges)[(*n)++] = (struct pyb_range){.addr = c->pages[i].addr, .len = PYB_PAGE};
+    if (*n)
+        qsort(*ranges, *n, sizeof(**ranges), by_address);
+    return 0;
+}
+
 static const struct pyb_memory_ops cache_ops = {
     .name = "cache",
     .readv = pyb_cache_readv,
@@ -360,6 +431,20 @@ int pyb_cache_open(struct pyb_ctx *ctx, struct pyb_memory *below, size_t max_pag
 static bool is_cache(const struct pyb_memory *m)
 {
     return m->ops->readv == pyb_cache_readv;
+}
+
+void pyb_cache_keep_warm(struct pyb_memory *m)
+{
+    if (is_cache(m))
+        cache_of(m)->keep_warm = true;
+}
+
+int pyb_cache_borrow(struct pyb_ctx *ctx, struct pyb_memory *below, struct pyb_memory **ret, struct pyb_error *err)
+{
+    int rc = pyb_cache_open(ctx, below, 0, ret, err);
+    if (rc == 0)
+        cache_of(*ret)->borrows = true;
+    return rc;
 }
 
 uint64_t pyb_cache_hits(const struct pyb_memory *m)

@@ -9,6 +9,7 @@
 
 #define PYB_PAGE 4096u // whatever the host's page size is
 #define PYB_CACHE_BATCH 1024
+#define PYB_CACHE_WARM 512
 
 struct pyb_page {
     pyb_addr addr;
@@ -16,11 +17,14 @@ struct pyb_page {
     uint32_t len;   // readable bytes from its start
     uint32_t chain; // next of the same bucket
     uint32_t newer, older;
+    bool touched;   // asked for, not only loaded with others
+    bool asked;     // read, not only fetched ahead
 };
 struct pyb_cache {
     struct pyb_memory base;
     struct pyb_memory *below;
     bool keep; // tee: nothing is evicted or forgotten; full is PYB_E_LIMIT
+    bool borrows; // `below` belongs to somebody else
     uint32_t max_pages;
     struct pyb_page *pages;
     uint32_t n_used, cap; // pages[0..n_used) are in use
@@ -29,6 +33,9 @@ struct pyb_cache {
     uint32_t n_buckets; // power of two
     uint32_t newest, oldest;
     uint64_t hits, misses;
+    bool keep_warm;       // pyb_cache_keep_warm()
+    uint32_t n_warm;      // pages asked for before the last invalidation, not fetched again yet
+    pyb_addr warm[PYB_CACHE_WARM];
     struct pyb_range batch[PYB_CACHE_BATCH];
     uint32_t batch_pages[PYB_CACHE_BATCH];
 };
@@ -38,4 +45,10 @@ int pyb_cache_readv(struct pyb_memory *m, struct pyb_range *ranges, size_t n, st
 void pyb_cache_prefetch(struct pyb_memory *m, const struct pyb_range *ranges, size_t n);
 void pyb_cache_invalidate(struct pyb_memory *m);
 void pyb_cache_destroy(struct pyb_memory *m);
+/**
+ * The pages that were asked for since the last invalidation, as ranges without buffers, by address: prefetched in the next round they
+ * are one vectored read. `ranges` holds them of the last round (*n of them, room for *cap; in the context's memory) and is brought up
+ * to date. PYB_E_NOMEM leaves it as it was.
+ */
+int pyb_cache_touched(struct pyb_memory *m, struct pyb_range **ranges, size_t *n, size_t *cap);
 #endif

