@@ -12,6 +12,7 @@
 #define HEAD_MAX 1024
 #define BYTECODE_MAX ((uint64_t)1 << 30)
 #define PREFETCH_BATCH 256
+#define RAW_MAX 65536 // characters
 
 struct head {
     uint8_t data[HEAD_MAX];
@@ -137,6 +138,34 @@ static void locate_bytecode(struct pyb_python *py, const struct identity *id, st
         ret->code_size = 0; // nothing is inside it then
 }
 
+// True when what lies in the target is the raw text.
+static bool same_text(struct pyb_python *py, pyb_addr addr, const struct raw_text *raw)
+{
+    struct pyb_str s;
+    uint8_t now[512];
+    if (!raw->data || pyb_str_header(py, addr, &s, NULL) || s.length != raw->length || s.unit != raw->unit)
+        return false;
+    for (uint64_t i = 0, size = s.length * s.unit; i < size; i += sizeof now) {
+        size_t n = size - i < sizeof now ? (size_t)(size - i) : sizeof now;
+        if (pyb_read_bytes(py->target->mem, s.data + i, now, n, NULL) || memcmp(now, raw->data + i, n))
+            return false;
+    }
+    return true;
+}
+
+static struct raw_text keep_raw(struct pyb_python *py, pyb_addr addr)
+{
+    struct raw_text raw = {0};
+    struct pyb_str s;
+    if (pyb_str_header(py, addr, &s, NULL) || s.length > RAW_MAX)
+        return raw;
+    size_t n = (size_t)s.length * s.unit;
+    uint8_t *data = pyb_arena_alloc(&py->arena, n + 1);
+    if (data && (n == 0 || !pyb_read_bytes(py->target->mem, s.data, data, n, NULL)))
+        raw = (struct raw_text){.data = data, .length = s.length, .unit = s.unit};
+    return raw;
+}
+
 static int build(struct pyb_python *py, pyb_addr addr, const struct identity *id, struct code_entry **ret,
                  struct pyb_error *err)
 {
@@ -156,24 +185,19 @@ static int build(struct pyb_python *py, pyb_addr addr, const struct identity *id
         .generation = py->generation,
     };
     e->id_bytecode = id->bytecode;
+    e->id_qualname = id->qualname;
     e->id_units = id->code_units;
     locate_bytecode(py, id, c);
     c->name = text(py, e, id->name, "the name");
     c->filename = text(py, e, id->filename, "the file name");
     if (pyb_has_field(py->layout.code_qualname))
         c->qualname = text(py, e, id->qualname, "the qualified name");
+    if (!id->version) {
+        e->raw_name = keep_raw(py, id->name);
+        e->raw_filename = keep_raw(py, id->filename);
+    }
     *ret = e;
     return pyb_map_put(&py->codes, addr, (uintptr_t)e);
-}
-
-static bool same_text(struct pyb_python *py, pyb_addr addr, const char *known)
-{
-    struct pyb_arena scratch;
-    pyb_arena_init(&scratch, py->target->ctx);
-    const char *now = NULL;
-    bool same = known && !pyb_string_read(py, addr, PYB_STRING_MAX, &scratch, &now, NULL, NULL) && !strcmp(now, known);
-    pyb_arena_deinit(&scratch);
-    return same;
 }
 
 // An address is used again sooner than one thinks, with the same pointers too. Where each code object has a number of its
@@ -183,11 +207,12 @@ static bool still(struct pyb_python *py, const struct code_entry *e, const struc
     const struct pyb_code *c = &e->code;
     if (c->id_name != id->name || c->id_filename != id->filename || c->id_linetable != id->linetable ||
         c->firstlineno != id->firstlineno || c->flags != (uint32_t)id->flags || c->id_version != id->version ||
-        e->id_bytecode != id->bytecode || e->id_units != id->code_units)
+        e->id_bytecode != id->bytecode || e->id_qualname != id->qualname || e->id_units != id->code_units)
         return false;
     if (id->version)
         return true;
-    return same_text(py, id->name, c->name) && same_text(py, id->filename, c->filename) && pyb_code_lines_same(py, e);
+    return same_text(py, id->name, &e->raw_name) && same_text(py, id->filename, &e->raw_filename) &&
+           pyb_code_lines_same(py, e);
 }
 
 int pyb_code_get(struct pyb_python *py, pyb_addr addr, const struct pyb_code **ret, struct pyb_error *err)

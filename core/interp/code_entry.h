@@ -4,10 +4,18 @@
 #define PYB_INTERP_CODE_ENTRY_H
 #include "interp/code.h"
 
+// The characters of a name as the target has them, to compare with later. data NULL: not kept, too long.
+struct raw_text {
+    const uint8_t *data;
+    uint64_t length;
+    unsigned unit;
+};
+
 struct code_entry {
     struct pyb_code code; // first: a const struct pyb_code * that py handed out is one of these
-    pyb_addr id_bytecode;
+    pyb_addr id_bytecode, id_qualname;
     uint64_t id_units;
+    struct raw_text raw_name, raw_filename; // only where no id_version tells code objects apart
     uint32_t lines_generation; // of lines_failed
     int lines_failed;          // code of the failed attempt to read the table
     bool has_last;             // the position asked for last: recursion asks for the same thousands of times

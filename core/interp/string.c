@@ -16,6 +16,14 @@ struct reader {
     uint8_t window[2048];
 };
 
+// The window stays as it is: clearing it would cost more than reading a name.
+static void begin(struct reader *r, struct pyb_python *py, const struct pyb_str *str)
+{
+    r->py = py;
+    r->str = str;
+    r->next = r->first = r->n = 0;
+}
+
 static int fill(struct reader *r, struct pyb_error *err)
 {
     const struct pyb_str *s = r->str;
@@ -41,7 +49,7 @@ static int next_unit(struct reader *r, uint32_t *ret, struct pyb_error *err)
         if (code)
             return code;
     }
-    struct pyb_bytes b = pyb_memory_bytes(r->py->target->mem, r->window, sizeof r->window);
+    struct pyb_bytes b = pyb_memory_bytes(r->py->target->mem, r->window, (size_t)r->n * s->unit);
     *ret = (uint32_t)pyb_get_uint(&b, (size_t)(r->next - r->first) * s->unit, s->unit);
     r->next++;
     return 1;
@@ -67,7 +75,8 @@ static int next_char(struct reader *r, uint32_t *ret, struct pyb_error *err)
 static int add_chars(struct pyb_python *py, const struct pyb_str *s, size_t max_chars, struct pyb_buf *out, bool *cut,
                      struct pyb_error *err)
 {
-    struct reader r = {.py = py, .str = s};
+    struct reader r;
+    begin(&r, py, s);
     uint32_t c;
     int got = 0;
     for (size_t i = 0; i < max_chars && (got = next_char(&r, &c, err)) == 1; i++) {
@@ -132,7 +141,8 @@ int pyb_string_codepoints(struct pyb_python *py, pyb_addr addr, uint32_t *buf, s
     int code = pyb_str_header(py, addr, &s, err);
     if (code)
         return code;
-    struct reader r = {.py = py, .str = &s};
+    struct reader r;
+    begin(&r, py, &s);
     size_t n = 0;
     int got = 0;
     while (n < max && (got = next_char(&r, &buf[n], err)) == 1)
@@ -150,7 +160,8 @@ bool pyb_string_equals(struct pyb_python *py, pyb_addr addr, const char *ascii)
     size_t len = strlen(ascii);
     if (pyb_str_header(py, addr, &s, NULL) || s.length != len)
         return false;
-    struct reader r = {.py = py, .str = &s};
+    struct reader r;
+    begin(&r, py, &s);
     uint32_t c;
     for (size_t i = 0; i < len; i++)
         if (next_unit(&r, &c, NULL) != 1 || c != (unsigned char)ascii[i])
