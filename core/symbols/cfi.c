@@ -55,7 +55,8 @@ static bool get_value(struct pyb_bytes *b, size_t *at, uint8_t format, uint8_t a
     return !b->bad;
 }
 
-bool pyb_cfi_pointer(struct pyb_bytes *b, size_t *at, uint8_t encoding, uint8_t addr_size, uint64_t field_vaddr,
+bool pyb_cfi_pointer(struct pyb_bytes *b, size_t *at, uint8_t encoding, uint8_t addr_size,
+                     uint64_t field_vaddr,
                      uint64_t data_base, uint64_t *ret)
 {
     uint64_t base;
@@ -99,7 +100,8 @@ bool pyb_cfi_entry(struct pyb_bytes *b, size_t at, bool eh, struct pyb_cfi_entry
 }
 
 // 'R' gives the encoding; 'P' and 'L' must be stepped over to find it.
-static bool read_augmentation(struct pyb_bytes *b, size_t at, const char *augmentation, struct pyb_cfi_cie *ret)
+static bool read_augmentation(struct pyb_bytes *b, size_t at, const char *augmentation,
+                              struct pyb_cfi_cie *ret)
 {
     (void)get_uleb(b, &at); // its length
     for (const char *p = augmentation + 1; *p && !b->bad; p++) {
@@ -154,7 +156,8 @@ bool pyb_cfi_cie(struct pyb_bytes *b, size_t at, bool eh, struct pyb_cfi_cie *re
     return augmentation[0] != 'z' || read_augmentation(b, at, augmentation, ret);
 }
 
-bool pyb_cfi_fde(struct pyb_bytes *b, size_t at, const struct pyb_cfi_entry *entry, const struct pyb_cfi_cie *cie,
+bool pyb_cfi_fde(struct pyb_bytes *b, size_t at, const struct pyb_cfi_entry *entry,
+                 const struct pyb_cfi_cie *cie,
                  uint64_t vaddr, uint64_t *ret_start, uint64_t *ret_end)
 {
     size_t field = entry->id_at + entry->offset_size;

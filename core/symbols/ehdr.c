@@ -6,7 +6,8 @@
 bool pyb_is_ehdr(struct pyb_memory *mem, pyb_addr addr)
 {
     char magic[4];
-    return mem && addr && pyb_read_bytes(mem, addr, magic, sizeof(magic), NULL) == 0 && memcmp(magic, "\177ELF", 4) == 0;
+    return mem && addr && pyb_read_bytes(mem, addr, magic, sizeof(magic), NULL) == 0 &&
+           memcmp(magic, "\177ELF", 4) == 0;
 }
 
 pyb_addr pyb_ehdr_below(struct pyb_memory *mem, pyb_addr addr, unsigned max_pages)

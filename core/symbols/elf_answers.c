@@ -32,7 +32,8 @@ struct pyb_elf_answer *pyb_elf_remember(struct pyb_elf *e, const struct pyb_elf_
     return copy;
 }
 
-const struct pyb_elf_answer *pyb_elf_recall(struct pyb_elf *e, enum pyb_elf_answer_kind kind, const char *name, uint64_t vaddr)
+const struct pyb_elf_answer *pyb_elf_recall(struct pyb_elf *e, enum pyb_elf_answer_kind kind,
+                                            const char *name, uint64_t vaddr)
 {
     if (kind != PYB_ANSWER_NAME) {
         uintptr_t found;

@@ -14,7 +14,8 @@ static enum pyb_same compare_ids(struct pyb_elf *file, struct pyb_memory *mem, p
     if (!id || pyb_elf_open_memory(file->ctx, mem, ehdr, &image, NULL) != 0)
         return PYB_SAME_UNKNOWN;
     const uint8_t *other = pyb_elf_build_id(image, &m);
-    enum pyb_same same = !other ? PYB_SAME_UNKNOWN : n == m && memcmp(id, other, n) == 0 ? PYB_SAME : PYB_DIFFERENT;
+    enum pyb_same same = !other ? PYB_SAME_UNKNOWN : n == m && memcmp(id, other,
+                                                                      n) == 0 ? PYB_SAME : PYB_DIFFERENT;
     pyb_elf_free(image);
     return same;
 }

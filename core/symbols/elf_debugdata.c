@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* .gnu_debugdata ("MiniDebugInfo"): an xz-compressed ELF file whose .symtab has what was stripped from the outer one. */
+/*
+ * .gnu_debugdata ("MiniDebugInfo"): an xz-compressed ELF file whose .symtab has what was stripped from the
+ * outer one.
+ */
 #ifdef PYB_HAVE_LZMA
 #include <lzma.h>
 #endif

@@ -16,7 +16,8 @@ static bool add(struct pyb_elf *e, struct list *l, struct pyb_elf_extent x)
 {
     if (l->n == l->cap) {
         size_t cap = l->cap ? l->cap * 2 : 1024;
-        void *more = cap <= MAX_EXTENTS ? pyb_realloc(e->ctx, l->at, l->cap * sizeof(x), cap * sizeof(x)) : NULL;
+        void *more = cap <= MAX_EXTENTS ? pyb_realloc(e->ctx, l->at, l->cap * sizeof(x),
+                                                      cap * sizeof(x)) : NULL;
         if (!more)
             return false;
         l->at = more;
@@ -44,7 +45,8 @@ static void walk(struct pyb_elf *e, struct list *l, const uint8_t *data, size_t 
                 cie_ok = where < len && pyb_cfi_cie(&c, cie_at, eh, &cie);
             }
             struct pyb_elf_extent x;
-            if (cie_ok && pyb_cfi_fde(&b, at, &entry, &cie, vaddr + at, &x.start, &x.end) && x.end > x.start && x.start &&
+            if (cie_ok && pyb_cfi_fde(&b, at, &entry, &cie, vaddr + at, &x.start, &x.end) &&
+                x.end > x.start && x.start &&
                 !add(e, l, x))
                 return;
         }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The FDE that covers an address. .eh_frame_hdr is a sorted table of (start, FDE) pairs made for this: a binary search by small reads, some
- * 10 of them among 54 000 FDEs. The table is the file's word only: order and the FDE found are checked; a table that lies is not used.
+ * The FDE that covers an address. .eh_frame_hdr is a sorted table of (start, FDE) pairs made for this: a
+ * binary search by small reads, some 10 of them among 54 000 FDEs. The table is the file's word only: order
+ * and the FDE found are checked; a table that lies is not used.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +47,8 @@ static struct entry decode(struct pyb_elf *e, const struct hdr *h, struct pyb_by
                           (h->vaddr + (uint64_t)pyb_get_int(b, at + 4, 4)) & mask};
 }
 
-static size_t read_entries(struct pyb_elf *e, const struct hdr *h, uint64_t index, size_t n, struct entry *ret)
+static size_t read_entries(struct pyb_elf *e, const struct hdr *h, uint64_t index, size_t n,
+                           struct entry *ret)
 {
     uint8_t data[BLOCK * 8];
     if (!pyb_elf_read_all(e, h->table + index * 8, data, n * 8))
@@ -57,7 +59,8 @@ static size_t read_entries(struct pyb_elf *e, const struct hdr *h, uint64_t inde
     return n;
 }
 
-// Index of the last entry with start <= vaddr. FAULT: unreadable, CORRUPT: not sorted, NOTFOUND: all start above.
+// Index of the last entry with start <= vaddr. FAULT: unreadable, CORRUPT: not sorted, NOTFOUND: all start
+// above.
 static int search(struct pyb_elf *e, const struct hdr *h, uint64_t vaddr, uint64_t *ret)
 {
     uint64_t low = 0, high = h->count; // entries in [low, high) are open
@@ -107,7 +110,8 @@ static int read_fde(struct pyb_elf *e, const struct entry *entry, struct pyb_elf
     if (pyb_elf_read(e, entry->fde + head.id_at - head.id, cie_data, sizeof(cie_data), &cie_got, NULL) != 0)
         return PYB_E_FAULT;
     struct pyb_bytes c = pyb_elf_bytes(e, cie_data, cie_got);
-    if (!pyb_cfi_cie(&c, 0, true, &cie) || !pyb_cfi_fde(&b, 0, &head, &cie, entry->fde, &ret->start, &ret->end))
+    if (!pyb_cfi_cie(&c, 0, true, &cie) || !pyb_cfi_fde(&b, 0, &head, &cie, entry->fde, &ret->start,
+                                                        &ret->end))
         return PYB_E_CORRUPT;
     return ret->start == entry->start ? 0 : PYB_E_CORRUPT;
 }
@@ -172,7 +176,8 @@ int pyb_elf_fde(struct pyb_elf *e, uint64_t vaddr, uint64_t *ret_start, uint64_t
             *ret_start = x.start;
             *ret_end = x.end;
         }
-        struct pyb_elf_answer a = {.kind = PYB_ANSWER_FDE, .code = rc, .vaddr = vaddr, .start = *ret_start, .end = *ret_end};
+        struct pyb_elf_answer a = {.kind = PYB_ANSWER_FDE, .code = rc, .vaddr = vaddr, .start = *ret_start,
+                                   .end = *ret_end};
         if (rc == 0 || rc == PYB_E_NOTFOUND)
             (void)pyb_elf_remember(e, &a);
         return rc;

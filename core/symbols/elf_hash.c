@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * One name in .dynsym through the hash table that the dynamic linker uses: a few small reads, whatever the table's size.
- * Layout of DT_GNU_HASH: u32 nbuckets, symoffset, bloom_size, bloom_shift; bloom words of the pointer's width; u32 buckets[nbuckets];
- * u32 chains[], the lowest bit of which marks the end of a bucket. DT_HASH: u32 nbucket, nchain, buckets, chains.
+ * One name in .dynsym through the hash table that the dynamic linker uses: a few small reads, whatever the
+ * table's size. Layout of DT_GNU_HASH: u32 nbuckets, symoffset, bloom_size, bloom_shift; bloom words of the
+ * pointer's width; u32 buckets[nbuckets]; u32 chains[], the lowest bit of which marks the end of a bucket.
+ * DT_HASH: u32 nbucket, nchain, buckets, chains.
  */
 #include <string.h>
 
@@ -23,7 +24,8 @@ static bool read_u32(struct pyb_elf *e, uint64_t vaddr, uint32_t *ret)
     return true;
 }
 
-static int check_symbol(const struct pyb_elf_table *t, uint64_t index, const char *name, struct pyb_elf_raw_symbol *ret)
+static int check_symbol(const struct pyb_elf_table *t, uint64_t index, const char *name,
+                        struct pyb_elf_raw_symbol *ret)
 {
     size_t size = pyb_elf_symbol_size(t->e);
     uint8_t data[24];
@@ -41,7 +43,8 @@ static int gnu_header(struct pyb_elf *e, uint64_t at, struct gnu_hash *ret)
     if (!pyb_elf_read_all(e, at, data, sizeof(data)))
         return PYB_E_FAULT;
     struct pyb_bytes b = pyb_elf_bytes(e, data, sizeof(data));
-    *ret = (struct gnu_hash){pyb_get_u32(&b, 0), pyb_get_u32(&b, 4), pyb_get_u32(&b, 8), pyb_get_u32(&b, 12), 0, 0};
+    *ret = (struct gnu_hash){.nbuckets = pyb_get_u32(&b, 0), .symoffset = pyb_get_u32(&b, 4),
+                             .bloom_size = pyb_get_u32(&b, 8), .bloom_shift = pyb_get_u32(&b, 12)};
     if (ret->nbuckets == 0 || ret->bloom_size == 0)
         return PYB_E_NOTFOUND; // an empty table
     ret->buckets = at + 16 + (uint64_t)ret->bloom_size * e->ptr_size;
@@ -158,8 +161,10 @@ static uint64_t gnu_count(struct pyb_elf *e, uint64_t at)
     uint32_t last = 0;
     for (uint64_t i = 0; i < g.nbuckets;) {
         uint8_t data[1024];
-        size_t got = 0, want = g.nbuckets - i < sizeof(data) / 4 ? (size_t)(g.nbuckets - i) * 4 : sizeof(data);
-        if (pyb_elf_read(e, g.buckets + i * 4, data, want, &got, NULL) != 0 || got < 4 || pyb_ctx_check(e->ctx, NULL))
+        size_t got = 0, want = g.nbuckets - i < sizeof(data) / 4
+            ? (size_t)(g.nbuckets - i) * 4 : sizeof(data);
+        if (pyb_elf_read(e, g.buckets + i * 4, data, want, &got, NULL) != 0 || got < 4 ||
+            pyb_ctx_check(e->ctx, NULL))
             return 0;
         struct pyb_bytes b = pyb_elf_bytes(e, data, got);
         for (size_t k = 0; k < got / 4; k++) {

@@ -2,8 +2,9 @@
 /**
  * What the elf_*.c files share: one ELF object over one of four sources.
  *
- * One parser serves all sources, so that a file, the same object's image in memory and the parts of it that a recording carries give the
- * same answers. Everything below is read on demand by offset or virtual address; nothing is mapped.
+ * One parser serves all sources, so that a file, the same object's image in memory and the parts of it that a
+ * recording carries give the same answers. Everything below is read on demand by offset or virtual address;
+ * nothing is mapped.
  */
 #ifndef PYB_SYMBOLS_ELF_INTERNAL_H
 #define PYB_SYMBOLS_ELF_INTERNAL_H
@@ -96,7 +97,8 @@ struct pyb_elf {
     size_t n_notes;
     uint64_t phdr_end;                  // file offset where the program headers end
     // Read when asked for
-    bool build_id_tried, dynamic_tried, sections_tried, soname_tried, debugdata_tried, index_tried, extents_tried;
+    bool build_id_tried, dynamic_tried, sections_tried, soname_tried, debugdata_tried, index_tried;
+    bool extents_tried;
     uint8_t build_id[64];
     size_t build_id_len;
     struct pyb_elf_dynamic dynamic;
@@ -121,7 +123,8 @@ struct pyb_elf {
 struct pyb_elf *pyb_elf_new(struct pyb_ctx *ctx, enum pyb_elf_source source);
 int pyb_elf_read_headers(struct pyb_elf *e, pyb_addr ehdr, struct pyb_error *err);
 /** Program headers as raw bytes (as AT_PHDR has them). */
-int pyb_elf_parse_segments(struct pyb_elf *e, const void *data, size_t len, uint16_t n, struct pyb_error *err);
+int pyb_elf_parse_segments(struct pyb_elf *e, const void *data, size_t len, uint16_t n,
+                           struct pyb_error *err);
 
 /** Bytes at a file offset, as many as there are; 0 for MEMORY. */
 size_t pyb_elf_pread(struct pyb_elf *e, uint64_t offset, void *buf, size_t len);
@@ -153,5 +156,6 @@ bool pyb_elf_symbol_defined(const struct pyb_elf_raw_symbol *s);
 
 /** Remembers an answer (the arena's copy), or NULL when there is no room: the answer holds all the same. */
 struct pyb_elf_answer *pyb_elf_remember(struct pyb_elf *e, const struct pyb_elf_answer *a);
-const struct pyb_elf_answer *pyb_elf_recall(struct pyb_elf *e, enum pyb_elf_answer_kind kind, const char *name, uint64_t vaddr);
+const struct pyb_elf_answer *pyb_elf_recall(struct pyb_elf *e, enum pyb_elf_answer_kind kind,
+                                            const char *name, uint64_t vaddr);
 #endif

@@ -79,7 +79,8 @@ static void take_phdr(struct pyb_elf *e, const struct phdr *p)
         return;
     struct pyb_elf_span span = {p->vaddr, p->memsz, p->align};
     if (p->type == PT_LOAD && end != UINT64_MAX)
-        e->segments[e->n_segments++] = (struct pyb_elf_segment){p->vaddr, p->memsz, p->filesz, p->offset, p->flags};
+        e->segments[e->n_segments++] = (struct pyb_elf_segment){p->vaddr, p->memsz, p->filesz, p->offset,
+                                                                p->flags};
     else if (p->type == PT_DYNAMIC)
         e->dynamic_span = span;
     else if (p->type == PT_GNU_EH_FRAME)
@@ -111,7 +112,8 @@ int pyb_elf_parse_segments(struct pyb_elf *e, const void *data, size_t len, uint
 static int parse_ident(struct pyb_elf *e, const uint8_t *ident, struct pyb_error *err)
 {
     if (memcmp(ident, ELFMAG, SELFMAG) != 0)
-        return pyb_fail(err, PYB_E_UNSUPPORTED, "not an ELF object: begins with %02x %02x %02x %02x", ident[0], ident[1],
+        return pyb_fail(err, PYB_E_UNSUPPORTED, "not an ELF object: begins with %02x %02x %02x %02x",
+                        ident[0], ident[1],
                         ident[2], ident[3]);
     uint8_t class = ident[EI_CLASS], order = ident[EI_DATA];
     if ((class != ELFCLASS32 && class != ELFCLASS64) || (order != ELFDATA2LSB && order != ELFDATA2MSB))
@@ -140,7 +142,8 @@ static int read_phdrs(struct pyb_elf *e, pyb_addr ehdr, uint64_t phoff, uint16_t
         return pyb_fail(err, PYB_E_NOMEM, "out of memory for %u program headers", phnum);
     size_t got = read_header(e, ehdr, phoff, data, len);
     int rc = got == len ? pyb_elf_parse_segments(e, data, len, phnum, err)
-                        : pyb_fail(err, PYB_E_CORRUPT, "ELF object ends in its program headers (at offset %llu)",
+                        : pyb_fail(err, PYB_E_CORRUPT,
+                                   "ELF object ends in its program headers (at offset %llu)",
                                    (unsigned long long)(phoff + got));
     pyb_free(e->ctx, data);
     e->phdr_end = phoff + len;
@@ -168,7 +171,8 @@ int pyb_elf_read_headers(struct pyb_elf *e, pyb_addr ehdr, struct pyb_error *err
     uint8_t header[sizeof(Elf64_Ehdr)] = {0};
     size_t got = read_header(e, ehdr, 0, header, sizeof(header));
     if (got < sizeof(Elf32_Ehdr))
-        return pyb_fail_at(err, e->source == PYB_ELF_MEMORY ? PYB_E_FAULT : PYB_E_CORRUPT, ehdr, sizeof(header),
+        return pyb_fail_at(err, e->source == PYB_ELF_MEMORY ? PYB_E_FAULT : PYB_E_CORRUPT, ehdr,
+                           sizeof(header),
                            "no ELF header: only %zu bytes there", got);
     int rc = parse_ident(e, header, err);
     if (rc)
@@ -191,7 +195,8 @@ int pyb_elf_read_headers(struct pyb_elf *e, pyb_addr ehdr, struct pyb_error *err
     if (phnum == 0 && e->source != PYB_ELF_MEMORY)
         return 0; // an object with sections only
     if (phentsize != phdr_size(e) || phnum == 0 || phnum > PYB_ELF_MAX_SEGMENTS || phoff > INT64_MAX)
-        return pyb_fail(err, PYB_E_CORRUPT, "ELF header: %u program headers of %u bytes at offset %llu", phnum, phentsize,
+        return pyb_fail(err, PYB_E_CORRUPT, "ELF header: %u program headers of %u bytes at offset %llu",
+                        phnum, phentsize,
                         (unsigned long long)phoff);
     rc = read_phdrs(e, ehdr, phoff, phnum, err);
     if (rc == 0 && e->source == PYB_ELF_MEMORY)
@@ -235,7 +240,8 @@ int pyb_elf_open_memory(struct pyb_ctx *ctx, struct pyb_memory *mem, pyb_addr eh
     e->mem = mem;
     int rc = pyb_elf_read_headers(e, ehdr, err);
     if (rc == 0 && e->type != ET_EXEC && e->type != ET_DYN)
-        rc = pyb_fail_at(err, PYB_E_UNSUPPORTED, ehdr, 0, "ELF type %u in memory: neither a program nor a library", e->type);
+        rc = pyb_fail_at(err, PYB_E_UNSUPPORTED, ehdr, 0,
+                         "ELF type %u in memory: neither a program nor a library", e->type);
     if (rc)
         pyb_elf_free(e);
     else

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The parts of an ELF object that a recording needs: the pages of the file that were read (headers, dynamic section, sections, .rodata
- * of a scan) and the answers that were given (names, functions, FDEs), which stand for tables too large to carry.
+ * The parts of an ELF object that a recording needs: the pages of the file that were read (headers, dynamic
+ * section, sections, .rodata of a scan) and the answers that were given (names, functions, FDEs), which stand
+ * for tables too large to carry.
  */
 #include <stdlib.h>
 
@@ -105,7 +106,8 @@ static bool take_answer(struct pyb_elf *e, struct pyb_saved *s)
     return true;
 }
 
-int pyb_elf_open_saved(struct pyb_ctx *ctx, struct pyb_memory *mem, pyb_addr ehdr, const uint8_t *data, size_t len,
+int pyb_elf_open_saved(struct pyb_ctx *ctx, struct pyb_memory *mem, pyb_addr ehdr, const uint8_t *data,
+                       size_t len,
                        struct pyb_elf **ret, struct pyb_error *err)
 {
     *ret = NULL;
@@ -118,11 +120,13 @@ int pyb_elf_open_saved(struct pyb_ctx *ctx, struct pyb_memory *mem, pyb_addr ehd
         return pyb_fail(err, PYB_E_NOMEM, "out of memory for an ELF object");
     e->mem = mem;
     int rc = take_pages(e, &s) ? pyb_elf_read_headers(e, ehdr, err)
-                               : pyb_fail(err, PYB_E_CORRUPT, "the recording's pages of an ELF file make no sense");
+                               : pyb_fail(err, PYB_E_CORRUPT,
+                                          "the recording's pages of an ELF file make no sense");
     uint64_t n = rc == 0 ? pyb_take_uint(&s, 4) : 0;
     for (uint64_t i = 0; rc == 0 && i < n; i++) {
         if (!take_answer(e, &s))
-            rc = pyb_fail(err, PYB_E_CORRUPT, "the recording's symbols make no sense (number %llu)", (unsigned long long)i);
+            rc = pyb_fail(err, PYB_E_CORRUPT, "the recording's symbols make no sense (number %llu)",
+                          (unsigned long long)i);
     }
     if (rc)
         pyb_elf_free(e);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * One name in a table without a hash (.symtab): first the strings are searched for it, then the symbols for those string offsets.
- * Two passes over bytes instead of a string comparison for each of 80 000 symbols.
+ * One name in a table without a hash (.symtab): first the strings are searched for it, then the symbols for
+ * those string offsets. Two passes over bytes instead of a string comparison for each of 80 000 symbols.
  */
 #include <elf.h>
 #include <string.h>
@@ -14,7 +14,8 @@
 
 struct offsets { uint32_t at[MAX_OFFSETS]; size_t n; bool full; };
 
-static void search_chunk(const char *data, size_t len, uint64_t base, const char *name, size_t size, struct offsets *ret)
+static void search_chunk(const char *data, size_t len, uint64_t base, const char *name, size_t size,
+                         struct offsets *ret)
 {
     const char *p = data, *end = data + len;
     while ((size_t)(end - p) >= size && (p = memmem(p, (size_t)(end - p), name, size)) != NULL) {
@@ -67,7 +68,8 @@ static int bind_rank(const struct pyb_elf_raw_symbol *s)
     }
 }
 
-static int find_symbol(const struct pyb_elf_table *t, const struct offsets *o, uint8_t *buf, struct pyb_elf_raw_symbol *ret)
+static int find_symbol(const struct pyb_elf_table *t, const struct offsets *o, uint8_t *buf,
+                       struct pyb_elf_raw_symbol *ret)
 {
     size_t size = pyb_elf_symbol_size(t->e), per = CHUNK / size;
     int best = -1;

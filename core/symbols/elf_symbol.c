@@ -59,7 +59,8 @@ static bool index_add(struct pyb_elf *e, struct index *x, const struct pyb_elf_r
 {
     if (x->n == x->cap) {
         size_t cap = x->cap ? x->cap * 2 : 1024;
-        void *more = cap <= MAX_FUNCS ? pyb_realloc(e->ctx, x->at, x->cap * sizeof(*x->at), cap * sizeof(*x->at)) : NULL;
+        void *more = cap <= MAX_FUNCS ? pyb_realloc(e->ctx, x->at, x->cap * sizeof(*x->at),
+                                                    cap * sizeof(*x->at)) : NULL;
         if (!more)
             return false;
         x->at = more;
@@ -96,7 +97,8 @@ static bool index_table(struct pyb_elf *e, struct index *x, int which, const str
     return ok;
 }
 
-// By start; of equals the preferred one last: the shorter (but not the one without a size), then global, weak, local.
+// By start; of equals the preferred one last: the shorter (but not the one without a size), then global,
+// weak, local.
 static int compare_funcs(const void *left, const void *right)
 {
     const struct pyb_elf_func *a = left, *b = right;
@@ -116,7 +118,8 @@ static uint64_t end_of(const struct pyb_elf_func *f)
     return __builtin_add_overflow(f->value, f->size ? f->size : 1, &end) ? UINT64_MAX : end;
 }
 
-// .symtab holds what .dynsym does; without one, .dynsym and .gnu_debugdata complete each other. On failure: no index, no names.
+// .symtab holds what .dynsym does; without one, .dynsym and .gnu_debugdata complete each other. On failure:
+// no index, no names.
 static void build_index(struct pyb_elf *e)
 {
     struct index x = {0};

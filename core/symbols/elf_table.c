@@ -28,7 +28,8 @@ struct pyb_elf_raw_symbol pyb_elf_decode_symbol(const struct pyb_elf *e, const u
     return s;
 }
 
-// Undefined symbols (extension modules carry an undefined _PyRuntime), commons and absolute ones have no address.
+// Undefined symbols (extension modules carry an undefined _PyRuntime), commons and absolute ones have no
+// address.
 bool pyb_elf_symbol_defined(const struct pyb_elf_raw_symbol *s)
 {
     uint8_t type = s->info & 0xf;
@@ -38,7 +39,9 @@ bool pyb_elf_symbol_defined(const struct pyb_elf_raw_symbol *s)
 
 bool pyb_elf_table_read(const struct pyb_elf_table *t, uint64_t where, void *buf, size_t len)
 {
-    return t->by_vaddr ? pyb_elf_read_all(t->e, where, buf, len) : pyb_elf_pread(t->e, where, buf, len) == len;
+    if (t->by_vaddr)
+        return pyb_elf_read_all(t->e, where, buf, len);
+    return pyb_elf_pread(t->e, where, buf, len) == len;
 }
 
 static bool dynsym_table(struct pyb_elf *e, struct pyb_elf_table *ret)
@@ -46,7 +49,8 @@ static bool dynsym_table(struct pyb_elf *e, struct pyb_elf_table *ret)
     const struct pyb_elf_dynamic *d = pyb_elf_dynamic(e);
     if (!d->symtab || !d->strtab)
         return false;
-    *ret = (struct pyb_elf_table){.e = e, .by_vaddr = true, .syms = d->symtab, .strs = d->strtab, .strs_size = d->strsz};
+    *ret = (struct pyb_elf_table){.e = e, .by_vaddr = true, .syms = d->symtab, .strs = d->strtab,
+                                  .strs_size = d->strsz};
     return true;
 }
 

@@ -11,10 +11,15 @@ static bool get_number(struct cursor *c, unsigned base, uint64_t *ret)
     *ret = 0;
     for (; c->p < c->end; c->p++) {
         unsigned char ch = (unsigned char)*c->p;
-        unsigned digit = ch >= '0' && ch <= '9' ? ch - (unsigned)'0' : ch >= 'a' && ch <= 'f' ? ch - 'a' + 10u : 99;
+        unsigned digit = 99;
+        if (ch >= '0' && ch <= '9')
+            digit = ch - (unsigned)'0';
+        else if (ch >= 'a' && ch <= 'f')
+            digit = ch - 'a' + 10u;
         if (digit >= base)
             break;
-        if (__builtin_mul_overflow(*ret, (uint64_t)base, ret) || __builtin_add_overflow(*ret, (uint64_t)digit, ret))
+        if (__builtin_mul_overflow(*ret, (uint64_t)base, ret) ||
+            __builtin_add_overflow(*ret, (uint64_t)digit, ret))
             return false;
     }
     return c->p > begin;
@@ -38,11 +43,13 @@ static bool parse(struct cursor c, struct pyb_maps_line *ret)
 {
     uint64_t major, minor;
     memset(ret, 0, sizeof(*ret));
-    if (!get_number(&c, 16, &ret->start) || !get_char(&c, '-') || !get_number(&c, 16, &ret->end) || !get_char(&c, ' ') ||
-        !get_flag(&c, 'r', '-', &ret->r) || !get_flag(&c, 'w', '-', &ret->w) || !get_flag(&c, 'x', '-', &ret->x) ||
-        !get_flag(&c, 'p', 's', &ret->is_private) || !get_char(&c, ' ') || !get_number(&c, 16, &ret->offset) ||
-        !get_char(&c, ' ') || !get_number(&c, 16, &major) || !get_char(&c, ':') || !get_number(&c, 16, &minor) ||
-        !get_char(&c, ' ') || !get_number(&c, 10, &ret->inode))
+    bool good = get_number(&c, 16, &ret->start) && get_char(&c, '-') && get_number(&c, 16, &ret->end) &&
+                get_char(&c, ' ') && get_flag(&c, 'r', '-', &ret->r) && get_flag(&c, 'w', '-', &ret->w) &&
+                get_flag(&c, 'x', '-', &ret->x) && get_flag(&c, 'p', 's', &ret->is_private) &&
+                get_char(&c, ' ') && get_number(&c, 16, &ret->offset) && get_char(&c, ' ') &&
+                get_number(&c, 16, &major) && get_char(&c, ':') && get_number(&c, 16, &minor) &&
+                get_char(&c, ' ') && get_number(&c, 10, &ret->inode);
+    if (!good)
         return false;
     if (major > UINT32_MAX || minor > UINT32_MAX || ret->start >= ret->end)
         return false;

@@ -3,8 +3,9 @@
 
 #include "symbols/modules_internal.h"
 
-// Does every PT_LOAD of the file lie where this bias says, as far as the mappings tell? Parts that are unmapped or were replaced by anonymous memory
-// (text moved to huge pages) contradict nothing; another file, or this one at another offset, does.
+// Does every PT_LOAD of the file lie where this bias says, as far as the mappings tell? Parts that are
+// unmapped or were replaced by anonymous memory (text moved to huge pages) contradict nothing; another file,
+// or this one at another offset, does.
 static bool fits(const struct pyb_modules *m, size_t index, const struct pyb_elf *elf, pyb_addr bias)
 {
     size_t matches = 0;
@@ -31,10 +32,12 @@ int pyb_module_bias(const struct pyb_modules *m, size_t index, const struct pyb_
         seen++;
         for (size_t k = 0; k < elf->n_segments; k++) {
             const struct pyb_elf_segment *s = &elf->segments[k];
-            if (s->filesz == 0 || s->offset < mapping->offset || s->offset - mapping->offset >= mapping->end - mapping->start)
+            if (s->filesz == 0 || s->offset < mapping->offset ||
+                s->offset - mapping->offset >= mapping->end - mapping->start)
                 continue;
             pyb_addr bias = mapping->start + (s->offset - mapping->offset) - s->vaddr;
-            if (bias % PYB_ELF_PAGE == 0 && (bias == 0 || elf->type != ET_EXEC) && fits(m, index, elf, bias)) {
+            if (bias % PYB_ELF_PAGE == 0 && (bias == 0 || elf->type != ET_EXEC) &&
+                fits(m, index, elf, bias)) {
                 *ret = bias;
                 return 0;
             }

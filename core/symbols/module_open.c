@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * From a module to its ELF object: the file that is really mapped, else the image in the target's memory, and a note that says why.
+ * From a module to its ELF object: the file that is really mapped, else the image in the target's memory, and
+ * a note that says why.
  */
 #include <elf.h>
 #include <errno.h>
@@ -66,12 +67,14 @@ static pyb_addr expected_ehdr(const struct opening *o, const struct pyb_elf *elf
     return o->file->ehdr;
 }
 
-static int check_kind(const struct opening *o, const struct pyb_elf *elf, const char *path, struct pyb_error *err)
+static int check_kind(const struct opening *o, const struct pyb_elf *elf, const char *path,
+                      struct pyb_error *err)
 {
     const struct pyb_memory *mem = o->t->mem;
     if (!mem || (elf->ptr_size == mem->ptr_size && (mem->machine == 0 || elf->machine == mem->machine)))
         return 0;
-    return pyb_fail(err, PYB_E_UNSUPPORTED, "%s is for machine %u (%u-bit), the target's is %u (%u-bit)", path, elf->machine,
+    return pyb_fail(err, PYB_E_UNSUPPORTED, "%s is for machine %u (%u-bit), the target's is %u (%u-bit)",
+                    path, elf->machine,
                     elf->ptr_size * 8u, mem->machine, mem->ptr_size * 8u);
 }
 
@@ -111,7 +114,8 @@ static bool accept_file(struct opening *o, int fd, const char *path, enum trust 
     o->mod->elf_state = 1;
     o->file->verified = same == PYB_SAME;
     if (same == PYB_SAME_UNKNOWN)
-        o->mod->elf_note = "file not compared with the one that is mapped: its first page cannot be read from memory";
+        o->mod->elf_note =
+            "file not compared with the one that is mapped: its first page cannot be read from memory";
     return true;
 }
 
@@ -125,7 +129,8 @@ static bool try_path(struct opening *o, int root, const char *path, enum trust t
     return false;
 }
 
-// The kernel's own links to the mapped file: right even when it was deleted or replaced. They need privileges that names do not.
+// The kernel's own links to the mapped file: right even when it was deleted or replaced. They need privileges
+// that names do not.
 static bool try_map_files(struct opening *o)
 {
     for (size_t i = o->mod->first_mapping; i < o->m->n_mappings; i++) {
@@ -149,7 +154,8 @@ static bool try_exe(struct opening *o)
     return try_path(o, PYB_OPEN_PLAIN, path, TRUST_UNLESS_DIFFERENT);
 }
 
-// By the name that maps shows, from the observer's root: without " (deleted)", then with it, which may be a part of the name.
+// By the name that maps shows, from the observer's root: without " (deleted)", then with it, which may be a
+// part of the name.
 static bool try_observed(struct opening *o, char *name)
 {
     if (o->mod->deleted) {
@@ -165,7 +171,8 @@ static bool try_observed(struct opening *o, char *name)
     return try_path(o, PYB_OPEN_NO_LINKS, name, TRUST_IF_SAME);
 }
 
-// By name: in the target's root, then as the observer sees it. maps shows names from the observer's root where it can.
+// By name: in the target's root, then as the observer sees it. maps shows names from the observer's root
+// where it can.
 static bool try_names(struct opening *o)
 {
     const char *raw = o->file->open_path;
@@ -198,7 +205,8 @@ static bool try_memory(struct opening *o, const char *note)
         return false;
     struct pyb_elf *elf;
     struct pyb_error err = {0};
-    if (pyb_elf_open_memory(o->m->ctx, o->t->mem, ehdr, &elf, &err) != 0 || check_kind(o, elf, o->mod->path, &err) != 0) {
+    if (pyb_elf_open_memory(o->m->ctx, o->t->mem, ehdr, &elf, &err) != 0 ||
+        check_kind(o, elf, o->mod->path, &err) != 0) {
         if (o->why.code == 0)
             o->why = err;
         return false;
@@ -240,7 +248,8 @@ static void open_core(struct opening *o)
             return;
         if (try_path(o, PYB_OPEN_PLAIN, o->mod->path, TRUST_UNLESS_DIFFERENT)) {
             if (given)
-                o->mod->elf_note = pyb_arena_printf(&o->m->arena, "%s is not this core's program, %s is", given, o->mod->path);
+                o->mod->elf_note = pyb_arena_printf(&o->m->arena, "%s is not this core's program, %s is",
+                                                    given, o->mod->path);
             return;
         }
     }
@@ -256,7 +265,8 @@ static bool is_local_path(const char *path)
 
 static void open_described(struct opening *o)
 {
-    if (is_local_path(o->mod->local_path) && try_path(o, PYB_OPEN_PLAIN, o->mod->local_path, TRUST_UNLESS_DIFFERENT))
+    if (is_local_path(o->mod->local_path) &&
+        try_path(o, PYB_OPEN_PLAIN, o->mod->local_path, TRUST_UNLESS_DIFFERENT))
         return;
     const char *note = o->regular ? "the file on this host is another build: image read from memory" : NULL;
     // The target's name may lead to the same file here. Only if that is certain.
@@ -271,9 +281,11 @@ static void open_saved(struct opening *o)
 {
     int rc = PYB_E_NOTFOUND;
     if (o->file->saved)
-        rc = pyb_elf_open_saved(o->m->ctx, o->t->mem, o->file->ehdr, o->file->saved, o->file->saved_len, &o->mod->elf, &o->why);
+        rc = pyb_elf_open_saved(o->m->ctx, o->t->mem, o->file->ehdr, o->file->saved, o->file->saved_len,
+                                &o->mod->elf, &o->why);
     else if (o->file->error)
-        rc = pyb_fail(&o->why, o->file->error, "%s", o->file->why ? o->file->why : "not readable when recorded");
+        rc = pyb_fail(&o->why, o->file->error, "%s",
+                      o->file->why ? o->file->why : "not readable when recorded");
     else if (try_memory(o, "file not in the recording: image read from the recorded memory"))
         return;
     if (rc == 0 && o->mod->bias_known)

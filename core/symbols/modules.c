@@ -102,15 +102,16 @@ static struct pyb_module *find_by_segments(struct pyb_modules *m, pyb_addr addr)
     return NULL;
 }
 
-// Where a front end told only the bias, the ELF's own segments say which addresses are the module's. That a module cannot be opened is said when it is
-// asked for.
+// Where a front end told only the bias, the ELF's own segments say which addresses are the module's. That a
+// module cannot be opened is said when it is asked for.
 static void find_extents(struct pyb_modules *m)
 {
     for (size_t i = 0; i < m->n_modules; i++) {
         struct pyb_module *mod = &m->modules[i];
         struct pyb_elf *elf;
         uint64_t low, high;
-        if (mod->start < mod->end || mod->elf_state < 0 || pyb_module_open(&m->opener, m, mod, &elf, NULL) != 0)
+        if (mod->start < mod->end || mod->elf_state < 0 ||
+            pyb_module_open(&m->opener, m, mod, &elf, NULL) != 0)
             continue;
         if (pyb_elf_extent(elf, &low, &high)) {
             mod->start = mod->bias + low;

@@ -6,7 +6,8 @@
 #include "base/error.h"
 #include "symbols/modules_internal.h"
 
-int pyb_modules_add_mapping(struct pyb_modules *m, const struct pyb_mapping *mapping, const char *path, struct pyb_error *err)
+int pyb_modules_add_mapping(struct pyb_modules *m, const struct pyb_mapping *mapping, const char *path,
+                            struct pyb_error *err)
 {
     if (m->n_mappings >= PYB_MAX_MAPPINGS) {
         m->cut = true;
@@ -14,10 +15,12 @@ int pyb_modules_add_mapping(struct pyb_modules *m, const struct pyb_mapping *map
     }
     if (m->n_mappings == m->cap_mappings) {
         size_t old = m->cap_mappings, cap = old ? old * 2 : 256;
-        void *mappings = pyb_realloc(m->ctx, m->mappings, old * sizeof(*m->mappings), cap * sizeof(*m->mappings));
+        void *mappings = pyb_realloc(m->ctx, m->mappings, old * sizeof(*m->mappings),
+                                     cap * sizeof(*m->mappings));
         if (mappings)
             m->mappings = mappings;
-        void *paths = mappings ? pyb_realloc(m->ctx, m->paths, old * sizeof(*m->paths), cap * sizeof(*m->paths)) : NULL;
+        void *paths = mappings ? pyb_realloc(m->ctx, m->paths, old * sizeof(*m->paths),
+                                             cap * sizeof(*m->paths)) : NULL;
         if (!paths)
             return pyb_fail(err, PYB_E_NOMEM, "out of memory for %zu mappings", cap);
         m->paths = paths;
@@ -38,7 +41,8 @@ int pyb_modules_add(struct pyb_modules *m, const char *path, struct pyb_module *
         void *modules = pyb_realloc(m->ctx, m->modules, old * sizeof(*m->modules), cap * sizeof(*m->modules));
         if (modules)
             m->modules = modules;
-        void *files = modules ? pyb_realloc(m->ctx, m->files, old * sizeof(*m->files), cap * sizeof(*m->files)) : NULL;
+        void *files = modules ? pyb_realloc(m->ctx, m->files, old * sizeof(*m->files),
+                                            cap * sizeof(*m->files)) : NULL;
         if (!files)
             return pyb_fail(err, PYB_E_NOMEM, "out of memory for %zu modules", cap);
         m->files = files;
@@ -90,18 +94,21 @@ static uint64_t file_key(const char *path, const struct pyb_mapping *mapping)
     uint64_t h = UINT64_C(0xcbf29ce484222325);
     for (const unsigned char *p = (const unsigned char *)path; *p; p++)
         h = (h ^ *p) * UINT64_C(0x100000001b3);
-    return h ^ mapping->inode * UINT64_C(0x9e3779b97f4a7c15) ^ (uint64_t)mapping->dev_major << 40 ^ (uint64_t)mapping->dev_minor << 20;
+    uint64_t device = (uint64_t)mapping->dev_major << 40 ^ (uint64_t)mapping->dev_minor << 20;
+    return h ^ mapping->inode * UINT64_C(0x9e3779b97f4a7c15) ^ device;
 }
 
 static bool same_file(const struct pyb_module_file *f, const char *path, const struct pyb_mapping *mapping)
 {
-    return f->inode == mapping->inode && f->dev_major == mapping->dev_major && f->dev_minor == mapping->dev_minor &&
-           strcmp(f->open_path, path) == 0;
+    return f->inode == mapping->inode && f->dev_major == mapping->dev_major &&
+           f->dev_minor == mapping->dev_minor && strcmp(f->open_path, path) == 0;
 }
 
-// A file may be loaded twice (dlmopen, a second libpython) or be mapped as data too. A second mapping of its first page begins a new module,
-// unless the segments of the first one reach that far: in a library of one page, text and data map the same page.
-static bool belongs(const struct pyb_modules *m, struct pyb_memory *mem, size_t index, const struct pyb_mapping *mapping)
+// A file may be loaded twice (dlmopen, a second libpython) or be mapped as data too. A second mapping of its
+// first page begins a new module, unless the segments of the first one reach that far: in a library of one
+// page, text and data map the same page.
+static bool belongs(const struct pyb_modules *m, struct pyb_memory *mem, size_t index,
+                    const struct pyb_mapping *mapping)
 {
     const struct pyb_module *mod = &m->modules[index];
     pyb_addr ehdr = m->files[index].ehdr;
@@ -121,7 +128,8 @@ static bool is_module_path(const char *path)
     return path && (path[0] == '/' || strcmp(path, "[vdso]") == 0);
 }
 
-static int assign(struct pyb_modules *m, struct pyb_memory *mem, struct pyb_map *by_file, size_t i, struct pyb_error *err)
+static int assign(struct pyb_modules *m, struct pyb_memory *mem, struct pyb_map *by_file, size_t i,
+                  struct pyb_error *err)
 {
     struct pyb_mapping *mapping = &m->mappings[i];
     uint64_t key = file_key(m->paths[i], mapping);

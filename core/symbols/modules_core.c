@@ -31,7 +31,8 @@ static int add_files(struct pyb_modules *m, const struct pyb_core_facts *facts, 
         const struct pyb_core_segment *s = segment_at(facts, f->start);
         if (f->start >= f->end)
             continue;
-        struct pyb_mapping mapping = {.start = f->start, .end = f->end, .offset = f->file_offset, .r = true, .is_private = true};
+        struct pyb_mapping mapping = {.start = f->start, .end = f->end, .offset = f->file_offset, .r = true,
+                                      .is_private = true};
         if (s) {
             mapping.r = s->flags & PF_R;
             mapping.w = s->flags & PF_W;
@@ -67,7 +68,8 @@ static int add_anonymous(struct pyb_modules *m, const struct pyb_core_facts *fac
         const struct pyb_core_segment *s = &facts->segments[i];
         if (s->start >= s->end || has_file(facts, s))
             continue;
-        struct pyb_mapping mapping = {.start = s->start, .end = s->end, .r = s->flags & PF_R, .w = s->flags & PF_W,
+        struct pyb_mapping mapping = {.start = s->start, .end = s->end, .r = s->flags & PF_R,
+                                      .w = s->flags & PF_W,
                                       .x = s->flags & PF_X, .is_private = true};
         bool vdso = facts->at_sysinfo_ehdr && s->start == facts->at_sysinfo_ehdr;
         rc = pyb_modules_add_mapping(m, &mapping, vdso ? "[vdso]" : NULL, err);
@@ -103,7 +105,8 @@ static int strip_deleted(struct pyb_modules *m, struct pyb_error *err)
     return 0;
 }
 
-static int build(struct pyb_target *t, const struct pyb_core_facts *facts, const char *exe, struct pyb_modules *m,
+static int build(struct pyb_target *t, const struct pyb_core_facts *facts, const char *exe,
+                 struct pyb_modules *m,
                  struct pyb_error *err)
 {
     m->exe = exe ? pyb_arena_strdup(&m->arena, exe) : NULL;
@@ -119,7 +122,8 @@ static int build(struct pyb_target *t, const struct pyb_core_facts *facts, const
     return rc;
 }
 
-// A core without NT_FILE (user-mode emulators write such): the dynamic linker's list, and the segments as mappings without a file.
+// A core without NT_FILE (user-mode emulators write such): the dynamic linker's list, and the segments as
+// mappings without a file.
 static int build_from_link_map(struct pyb_target *t, const struct pyb_core_facts *facts, const char *exe,
                                struct pyb_modules **ret, struct pyb_error *err)
 {
@@ -132,7 +136,8 @@ static int build_from_link_map(struct pyb_target *t, const struct pyb_core_facts
     return 0;
 }
 
-int pyb_modules_from_core(struct pyb_target *t, const struct pyb_core_facts *facts, const char *exe, struct pyb_modules **ret,
+int pyb_modules_from_core(struct pyb_target *t, const struct pyb_core_facts *facts, const char *exe,
+                          struct pyb_modules **ret,
                           struct pyb_error *err)
 {
     *ret = NULL;
@@ -156,8 +161,10 @@ static bool lacks_bytes(const struct pyb_core_facts *facts, const struct pyb_map
     return !s || s->file_size < s->end - s->start;
 }
 
-// Only private mappings that the program never wrote to are left out of a core, so the file's bytes are the memory's.
-static int back_module(struct pyb_target *t, const struct pyb_core_facts *facts, struct pyb_modules *m, uint32_t index,
+// Only private mappings that the program never wrote to are left out of a core, so the file's bytes are the
+// memory's.
+static int back_module(struct pyb_target *t, const struct pyb_core_facts *facts, struct pyb_modules *m,
+                       uint32_t index,
                        bool *ret_missing, struct pyb_error *err)
 {
     struct pyb_module *mod = &m->modules[index];

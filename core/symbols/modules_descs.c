@@ -7,13 +7,15 @@
 // Descriptions come from a caller that may be built against an older, shorter struct.
 #define HAS_FIELD(d, field) ((d)->size >= offsetof(struct pyb_module_desc, field) + sizeof((d)->field))
 
-static int add_desc(struct pyb_target *t, struct pyb_modules *m, const struct pyb_module_desc *d, struct pyb_error *err)
+static int add_desc(struct pyb_target *t, struct pyb_modules *m, const struct pyb_module_desc *d,
+                    struct pyb_error *err)
 {
     if (!HAS_FIELD(d, path))
         return pyb_fail(err, PYB_E_USAGE, "module description of %zu bytes: too small", d->size);
     char *path = pyb_arena_strdup(&m->arena, d->path ? d->path : "");
     struct pyb_module *mod;
-    int rc = path ? pyb_modules_add(m, path, &mod, err) : pyb_fail(err, PYB_E_NOMEM, "out of memory for module names");
+    int rc = path ? pyb_modules_add(m, path, &mod, err)
+                  : pyb_fail(err, PYB_E_NOMEM, "out of memory for module names");
     if (rc)
         return rc;
     if (HAS_FIELD(d, local_path) && d->local_path) {
@@ -37,7 +39,8 @@ static int add_desc(struct pyb_target *t, struct pyb_modules *m, const struct py
     return 0;
 }
 
-int pyb_modules_from_descs(struct pyb_target *t, const struct pyb_module_desc *d, size_t n, struct pyb_modules **ret,
+int pyb_modules_from_descs(struct pyb_target *t, const struct pyb_module_desc *d, size_t n,
+                           struct pyb_modules **ret,
                            struct pyb_error *err)
 {
     *ret = NULL;

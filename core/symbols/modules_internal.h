@@ -45,22 +45,31 @@ struct pyb_modules {
 };
 
 struct pyb_modules *pyb_modules_new(struct pyb_ctx *ctx, enum pyb_modules_source source);
-int pyb_modules_add_mapping(struct pyb_modules *m, const struct pyb_mapping *mapping, const char *path, struct pyb_error *err);
+int pyb_modules_add_mapping(struct pyb_modules *m, const struct pyb_mapping *mapping, const char *path,
+                            struct pyb_error *err);
 int pyb_modules_add(struct pyb_modules *m, const char *path, struct pyb_module **ret, struct pyb_error *err);
-/** Sorts the mappings and makes modules of those that have a file. `mem` (or NULL) tells two loads of one file apart. */
+/**
+ * Sorts the mappings and makes modules of those that have a file. `mem` (or NULL) tells two loads of one file
+ * apart.
+ */
 int pyb_modules_assemble(struct pyb_modules *m, struct pyb_memory *mem, struct pyb_error *err);
 /** Index of a module of m, SIZE_MAX: not of m. */
 size_t pyb_modules_index(const struct pyb_modules *m, const struct pyb_module *mod);
 /** pyb_module_elf() for a list that is not (yet) the target's. */
-int pyb_module_open(struct pyb_target *t, struct pyb_modules *m, struct pyb_module *mod, struct pyb_elf **ret, struct pyb_error *err);
+int pyb_module_open(struct pyb_target *t, struct pyb_modules *m, struct pyb_module *mod, struct pyb_elf **ret,
+                    struct pyb_error *err);
 
-/** Load bias by comparing PT_LOADs with the module's mappings. PYB_E_UNSUPPORTED: mapped, but not as a program. */
+/**
+ * Load bias by comparing PT_LOADs with the module's mappings. PYB_E_UNSUPPORTED: mapped, but not as a
+ * program.
+ */
 int pyb_module_bias(const struct pyb_modules *m, size_t index, const struct pyb_elf *elf, pyb_addr *ret);
 
 /**
- * Opens a regular file and nothing else, for reading, without ever waiting on it. `root`: a directory fd that symlinks may not leave,
- * PYB_OPEN_PLAIN for a name that the user gave, PYB_OPEN_NO_LINKS for one that must have no symlink (the kernel's names of mapped files
- * have none: a target may have put one there since). Returns the fd or a negative code.
+ * Opens a regular file and nothing else, for reading, without ever waiting on it. `root`: a directory fd that
+ * symlinks may not leave, PYB_OPEN_PLAIN for a name that the user gave, PYB_OPEN_NO_LINKS for one that must
+ * have no symlink (the kernel's names of mapped files have none: a target may have put one there since).
+ * Returns the fd or a negative code.
  */
 enum { PYB_OPEN_PLAIN = -1, PYB_OPEN_NO_LINKS = -2 };
 int pyb_open_regular(int root, const char *path, struct pyb_error *err);
@@ -72,6 +81,7 @@ pyb_addr pyb_ehdr_below(struct pyb_memory *mem, pyb_addr addr, unsigned max_page
 
 /** A recording's ELF parts. */
 int pyb_elf_save(struct pyb_elf *e, struct pyb_buf *ret);
-int pyb_elf_open_saved(struct pyb_ctx *ctx, struct pyb_memory *mem, pyb_addr ehdr, const uint8_t *data, size_t len, struct pyb_elf **ret,
+int pyb_elf_open_saved(struct pyb_ctx *ctx, struct pyb_memory *mem, pyb_addr ehdr, const uint8_t *data,
+                       size_t len, struct pyb_elf **ret,
                        struct pyb_error *err);
 #endif

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The dynamic linker's own list, where nothing else tells what is mapped: AT_PHDR -> PT_DYNAMIC -> DT_DEBUG -> struct r_debug -> struct link_map.
- * <link.h>: r_debug { int version; link_map *map; ... }, link_map { addr l_addr; char *l_name; dyn *l_ld; link_map *next, *prev; }; the
- * same in glibc and musl. l_addr is the load bias.
+ * The dynamic linker's own list, where nothing else tells what is mapped:
+ * AT_PHDR -> PT_DYNAMIC -> DT_DEBUG -> struct r_debug -> struct link_map.
+ * <link.h>: r_debug { int version; link_map *map; ... },
+ *           link_map { addr l_addr; char *l_name; dyn *l_ld; link_map *next, *prev; };
+ * the same in glibc and musl. l_addr is the load bias.
  */
 #include <elf.h>
 #include <string.h>
@@ -18,7 +20,8 @@ struct link { pyb_addr bias, name, dynamic, next; };
 // PT_PHDR says which address the program headers were linked for.
 static int read_bias(struct pyb_memory *mem, pyb_addr phdrs, uint32_t n, pyb_addr *ret, struct pyb_error *err)
 {
-    size_t size = mem->ptr_size == 8 ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr), vaddr_at = mem->ptr_size == 8 ? 16 : 8;
+    bool wide = mem->ptr_size == 8;
+    size_t size = wide ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr), vaddr_at = wide ? 16 : 8;
     for (uint32_t i = 0; i < n; i++) {
         uint8_t data[sizeof(Elf64_Phdr)];
         int rc = pyb_read_bytes(mem, phdrs + i * size, data, size, err);
@@ -30,11 +33,13 @@ static int read_bias(struct pyb_memory *mem, pyb_addr phdrs, uint32_t n, pyb_add
             return 0;
         }
     }
-    return pyb_fail_at(err, PYB_E_CORRUPT, phdrs, n * size, "no PT_PHDR in the %u program headers at 0x%llx", n,
+    return pyb_fail_at(err, PYB_E_CORRUPT, phdrs, n * size, "no PT_PHDR in the %u program headers at 0x%llx",
+                       n,
                        (unsigned long long)phdrs);
 }
 
-static int open_program(struct pyb_target *t, pyb_addr phdrs, uint32_t n, pyb_addr *ret_ehdr, struct pyb_elf **ret,
+static int open_program(struct pyb_target *t, pyb_addr phdrs, uint32_t n, pyb_addr *ret_ehdr,
+                        struct pyb_elf **ret,
                         struct pyb_error *err)
 {
     *ret_ehdr = phdrs & ~(pyb_addr)(PYB_ELF_PAGE - 1);
@@ -56,11 +61,13 @@ static int read_link(struct pyb_memory *mem, pyb_addr at, struct link *ret, stru
     if (rc)
         return rc;
     struct pyb_bytes b = pyb_memory_bytes(mem, data, 4 * w);
-    *ret = (struct link){pyb_get_ptr(&b, 0), pyb_get_ptr(&b, w), pyb_get_ptr(&b, 2 * w), pyb_get_ptr(&b, 3 * w)};
+    *ret = (struct link){.bias = pyb_get_ptr(&b, 0), .name = pyb_get_ptr(&b, w),
+                         .dynamic = pyb_get_ptr(&b, 2 * w), .next = pyb_get_ptr(&b, 3 * w)};
     return 0;
 }
 
-// Libraries are linked at 0 as a rule: their header lies at the bias. Prelinked ones have it somewhere below their .dynamic.
+// Libraries are linked at 0 as a rule: their header lies at the bias. Prelinked ones have it somewhere below
+// their .dynamic.
 static pyb_addr find_ehdr(struct pyb_target *t, const struct link *l)
 {
     if (pyb_is_ehdr(t->mem, l->bias))
@@ -73,10 +80,11 @@ static int add_link(struct pyb_target *t, struct pyb_modules *m, const struct li
     char name[4097];
     if (!l->name || pyb_read_cstr(t->mem, l->name, name, sizeof(name) - 1, NULL) != 0)
         name[0] = '\0';
-    char *path = pyb_arena_strdup(&m->arena, strncmp(name, "linux-vdso", 10) == 0 || strncmp(name, "linux-gate", 10) == 0
-                                                 ? "[vdso]" : name);
+    bool vdso = strncmp(name, "linux-vdso", 10) == 0 || strncmp(name, "linux-gate", 10) == 0;
+    char *path = pyb_arena_strdup(&m->arena, vdso ? "[vdso]" : name);
     struct pyb_module *mod;
-    int rc = path ? pyb_modules_add(m, path, &mod, err) : pyb_fail(err, PYB_E_NOMEM, "out of memory for module names");
+    int rc = path ? pyb_modules_add(m, path, &mod, err)
+                  : pyb_fail(err, PYB_E_NOMEM, "out of memory for module names");
     if (rc)
         return rc;
     mod->bias = l->bias;
@@ -110,13 +118,15 @@ static int walk(struct pyb_target *t, struct pyb_modules *m, pyb_addr debug, str
     return rc;
 }
 
-static int build(struct pyb_target *t, pyb_addr phdrs, uint32_t n, struct pyb_modules *m, struct pyb_error *err)
+static int build(struct pyb_target *t, pyb_addr phdrs, uint32_t n, struct pyb_modules *m,
+                 struct pyb_error *err)
 {
     struct pyb_elf *program = NULL;
     struct pyb_module *mod;
     pyb_addr ehdr;
     char *path = pyb_arena_strdup(&m->arena, t->executable ? t->executable : "");
-    int rc = path ? pyb_modules_add(m, path, &mod, err) : pyb_fail(err, PYB_E_NOMEM, "out of memory for module names");
+    int rc = path ? pyb_modules_add(m, path, &mod, err)
+                  : pyb_fail(err, PYB_E_NOMEM, "out of memory for module names");
     if (rc == 0)
         rc = open_program(t, phdrs, n, &ehdr, &program, err);
     if (rc)
@@ -136,7 +146,8 @@ static int build(struct pyb_target *t, pyb_addr phdrs, uint32_t n, struct pyb_mo
     return debug ? walk(t, m, debug, err) : 0; // a static program has no list
 }
 
-int pyb_modules_from_link_map(struct pyb_target *t, pyb_addr at_phdr, uint32_t at_phnum, struct pyb_modules **ret,
+int pyb_modules_from_link_map(struct pyb_target *t, pyb_addr at_phdr, uint32_t at_phnum,
+                              struct pyb_modules **ret,
                               struct pyb_error *err)
 {
     *ret = NULL;

@@ -45,8 +45,9 @@ static int read_text(int proc_fd, int32_t pid, struct pyb_buf *ret, struct pyb_e
 static int add_line(struct pyb_modules *m, const struct pyb_maps_line *line, struct pyb_error *err)
 {
     struct pyb_mapping mapping = {
-        .start = line->start, .end = line->end, .offset = line->offset, .r = line->r, .w = line->w, .x = line->x,
-        .is_private = line->is_private, .inode = line->inode, .dev_major = line->dev_major, .dev_minor = line->dev_minor,
+        .start = line->start, .end = line->end, .offset = line->offset,
+        .r = line->r, .w = line->w, .x = line->x, .is_private = line->is_private,
+        .inode = line->inode, .dev_major = line->dev_major, .dev_minor = line->dev_minor,
     };
     const char *path = NULL;
     // The next line often has the same file: one copy of its name will do.
@@ -75,7 +76,8 @@ static int parse_text(struct pyb_modules *m, const struct pyb_buf *text, struct 
     return rc;
 }
 
-// What the kernel appends and escapes is not the target's name of the file; nor is the directory that it was chroot()ed to.
+// What the kernel appends and escapes is not the target's name of the file; nor is the directory that it was
+// chroot()ed to.
 static int name_modules(struct pyb_modules *m, struct pyb_error *err)
 {
     char root[4096];
@@ -85,7 +87,8 @@ static int name_modules(struct pyb_modules *m, struct pyb_error *err)
     for (size_t i = 0; i < m->n_modules; i++) {
         const char *raw = m->files[i].open_path;
         size_t len = strlen(raw);
-        if (root_len && len > (size_t)root_len && memcmp(raw, root, (size_t)root_len) == 0 && raw[root_len] == '/') {
+        if (root_len && len > (size_t)root_len && memcmp(raw, root, (size_t)root_len) == 0 &&
+            raw[root_len] == '/') {
             raw += root_len;
             len -= (size_t)root_len;
         }
@@ -129,7 +132,8 @@ static int build(struct pyb_target *t, struct pyb_modules *m, struct pyb_error *
     pyb_buf_init(&text, t->ctx, MAX_TEXT);
     int rc = read_text(m->proc_fd, t->pid, &text, err);
     if (rc == PYB_E_PERM)
-        rc = pyb_remedy(err, "run as the user of process %d, or: sudo setcap cap_sys_ptrace=ep on this program", t->pid);
+        rc = pyb_remedy(err,
+                        "run as the user of process %d, or: sudo setcap cap_sys_ptrace=ep on this program", t->pid);
     if (rc == 0)
         rc = parse_text(m, &text, err);
     m->cut = m->cut || text.limited;

@@ -17,7 +17,8 @@ static void save_mapping(const struct pyb_mapping *mapping, struct pyb_buf *ret)
     pyb_put_uint(ret, mapping->dev_major, 4);
     pyb_put_uint(ret, mapping->dev_minor, 4);
     pyb_put_uint(ret, mapping->module, 4);
-    pyb_put_uint(ret, (uint64_t)(mapping->r | mapping->w << 1 | mapping->x << 2 | mapping->is_private << 3), 1);
+    pyb_put_uint(ret, (uint64_t)(mapping->r | mapping->w << 1 | mapping->x << 2 | mapping->is_private << 3),
+                 1);
 }
 
 static int save_module(struct pyb_modules *m, size_t i, struct pyb_buf *ret)
@@ -63,7 +64,8 @@ static int take_mappings(struct pyb_modules *m, struct pyb_saved *s, struct pyb_
 {
     uint64_t n = pyb_take_uint(s, 4);
     if (s->b.bad || n > PYB_MAX_MAPPINGS)
-        return pyb_fail(err, PYB_E_CORRUPT, "%llu mappings in a recording: out of bounds", (unsigned long long)n);
+        return pyb_fail(err, PYB_E_CORRUPT, "%llu mappings in a recording: out of bounds",
+                        (unsigned long long)n);
     for (uint64_t i = 0; i < n; i++) {
         struct pyb_mapping mapping = {.start = pyb_take_uint(s, 8)};
         mapping.end = pyb_take_uint(s, 8);
@@ -79,7 +81,8 @@ static int take_mappings(struct pyb_modules *m, struct pyb_saved *s, struct pyb_
         mapping.is_private = flags & 8;
         bool order = m->n_mappings == 0 || m->mappings[m->n_mappings - 1].end <= mapping.start;
         if (s->b.bad || mapping.start >= mapping.end || !order)
-            return pyb_fail(err, PYB_E_CORRUPT, "mapping %llu of a recording makes no sense", (unsigned long long)i);
+            return pyb_fail(err, PYB_E_CORRUPT, "mapping %llu of a recording makes no sense",
+                            (unsigned long long)i);
         int rc = pyb_modules_add_mapping(m, &mapping, NULL, err);
         if (rc)
             return rc;
@@ -92,7 +95,8 @@ static int take_module(struct pyb_modules *m, struct pyb_saved *s, struct pyb_er
 {
     const char *path = pyb_take_str(s, &m->arena);
     struct pyb_module *mod;
-    int rc = path ? pyb_modules_add(m, path, &mod, err) : pyb_fail(err, PYB_E_CORRUPT, "a recorded module without a name");
+    int rc = path ? pyb_modules_add(m, path, &mod, err) : pyb_fail(err, PYB_E_CORRUPT,
+                                                                   "a recorded module without a name");
     if (rc)
         return rc;
     struct pyb_module_file *f = &m->files[m->n_modules - 1];
@@ -134,7 +138,8 @@ static int take_all(struct pyb_modules *m, struct pyb_saved *s, struct pyb_error
         rc = take_module(m, s, err);
     for (size_t i = 0; rc == 0 && i < m->n_mappings; i++) {
         if (m->mappings[i].module != PYB_NO_MODULE && m->mappings[i].module >= m->n_modules)
-            rc = pyb_fail(err, PYB_E_CORRUPT, "mapping %zu of a recording is of module %u of %zu", i, m->mappings[i].module,
+            rc = pyb_fail(err, PYB_E_CORRUPT, "mapping %zu of a recording is of module %u of %zu", i,
+                          m->mappings[i].module,
                           m->n_modules);
     }
     if (executable < m->n_modules)
@@ -142,7 +147,8 @@ static int take_all(struct pyb_modules *m, struct pyb_saved *s, struct pyb_error
     return rc;
 }
 
-int pyb_modules_from_saved(struct pyb_target *t, const void *data, size_t len, struct pyb_modules **ret, struct pyb_error *err)
+int pyb_modules_from_saved(struct pyb_target *t, const void *data, size_t len, struct pyb_modules **ret,
+                           struct pyb_error *err)
 {
     *ret = NULL;
     struct pyb_modules *m = pyb_modules_new(t->ctx, PYB_MODULES_SAVED);

@@ -19,10 +19,11 @@ struct open_how_v0 { uint64_t flags, mode, resolve; };
 #define RESOLVE_NO_SYMLINKS_ 0x04
 #define RESOLVE_IN_ROOT_ 0x10
 
-// Without openat2: one component at a time, and no symlink at all. The kernel's names of mapped files have none.
+// Without openat2: one component at a time, and no symlink at all. The kernel's names of mapped files have
+// none.
 static int open_by_component(int root, const char *path)
 {
-    int dir = root >= 0 ? openat(root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC) : open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int dir = openat(root >= 0 ? root : AT_FDCWD, root >= 0 ? "." : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     char name[256];
     while (dir >= 0) {
         path += strspn(path, "/");
@@ -52,7 +53,8 @@ static int open_path(int root, const char *path)
     if (root == PYB_OPEN_PLAIN)
         return open(path, O_PATH | O_CLOEXEC);
     bool inside = root >= 0;
-    struct open_how_v0 how = {.flags = O_PATH | O_CLOEXEC, .resolve = inside ? RESOLVE_IN_ROOT_ | RESOLVE_NO_MAGICLINKS_ : RESOLVE_NO_SYMLINKS_};
+    struct open_how_v0 how = {.flags = O_PATH | O_CLOEXEC};
+    how.resolve = inside ? RESOLVE_IN_ROOT_ | RESOLVE_NO_MAGICLINKS_ : RESOLVE_NO_SYMLINKS_;
     long fd = syscall(SYS_openat2, inside ? root : AT_FDCWD, path, &how, sizeof(how));
     // EPERM: seccomp filters of container runtimes that do not know the call
     if (fd < 0 && (errno == ENOSYS || errno == EPERM))
@@ -60,7 +62,8 @@ static int open_path(int root, const char *path)
     return (int)fd;
 }
 
-// O_PATH neither waits on a FIFO nor wakes a device; only what turned out to be a regular file is opened for reading.
+// O_PATH neither waits on a FIFO nor wakes a device; only what turned out to be a regular file is opened for
+// reading.
 int pyb_open_regular(int root, const char *path, struct pyb_error *err)
 {
     int where = open_path(root, path);

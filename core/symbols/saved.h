@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Little-endian items of a recording's blob: written by pyb_put_*, read back with every length checked. Docs: docs/recording.md. */
+/**
+ * Little-endian items of a recording's blob: written by pyb_put_*, read back with every length checked. Docs:
+ * docs/recording.md.
+ */
 #ifndef PYB_SYMBOLS_SAVED_H
 #define PYB_SYMBOLS_SAVED_H
 #include "base/arena.h"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * A target as the layers above see it: memory, mapped files, facts. Built by the api layer from a pid, a core, a recording or a front end.
+ * A target as the layers above see it: memory, mapped files, facts. Built by the api layer from a pid, a
+ * core, a recording or a front end.
  */
 #ifndef PYB_SYMBOLS_TARGET_H
 #define PYB_SYMBOLS_TARGET_H

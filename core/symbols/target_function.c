@@ -2,7 +2,8 @@
 #include "base/error.h"
 #include "symbols/modules.h"
 
-// The nearest symbol below pc is a lie in stripped builds. A name holds when its symbol's size covers pc, or when it is the start of the FDE that does.
+// The nearest symbol below pc is a lie in stripped builds. A name holds when its symbol's size covers pc, or
+// when it is the start of the FDE that does.
 int pyb_target_function(struct pyb_target *t, pyb_addr pc, struct pyb_function *ret)
 {
     *ret = (struct pyb_function){0};

@@ -7,7 +7,8 @@
 
 enum { STAGE_LIKELY, STAGE_REST, STAGE_FRONT_END, STAGE_END };
 
-// Where CPython lives: in the program, or in a libpython of whatever version and spelling (Python.so of a framework build included).
+// Where CPython lives: in the program, or in a libpython of whatever version and spelling (Python.so of a
+// framework build included).
 static bool is_likely(struct pyb_modules *m, const struct pyb_module *mod)
 {
     if (mod == pyb_modules_executable(m))
@@ -17,7 +18,8 @@ static bool is_likely(struct pyb_modules *m, const struct pyb_module *mod)
     return strncmp(base, "libpython", 9) == 0;
 }
 
-static bool look_in(struct pyb_target *t, struct pyb_module *mod, const char *name, struct pyb_symbol_hit *ret)
+static bool look_in(struct pyb_target *t, struct pyb_module *mod, const char *name,
+                    struct pyb_symbol_hit *ret)
 {
     struct pyb_elf *elf;
     struct pyb_elf_symbol s;
@@ -28,7 +30,8 @@ static bool look_in(struct pyb_target *t, struct pyb_module *mod, const char *na
     return true;
 }
 
-// Hundreds of extension modules were opened for one name that is not theirs: their descriptors are given back.
+// Hundreds of extension modules were opened for one name that is not theirs: their descriptors are given
+// back.
 static void close_again(struct pyb_target *t, struct pyb_module *mod)
 {
     struct pyb_modules *m = t->modules;

@@ -16,7 +16,8 @@ static int read_image(struct pyb_memory *mem, struct pyb_range *ranges, size_t n
     for (size_t i = 0; i < n; i++) {
         if (ranges[i].addr < BASE || ranges[i].addr - BASE >= m->len)
             continue;
-        size_t skip = (size_t)(ranges[i].addr - BASE), got = m->len - skip < ranges[i].len ? m->len - skip : ranges[i].len;
+        size_t skip = (size_t)(ranges[i].addr - BASE), got = m->len - skip < ranges[i].len
+            ? m->len - skip : ranges[i].len;
         memcpy(ranges[i].buf, m->data + skip, got);
         ranges[i].done = got;
     }
@@ -43,7 +44,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     pyb_ctx_init(&ctx, NULL);
     pyb_ctx_begin(&ctx);
     bool wide = size > 4 && data[4] != 1, big = size > 5 && data[5] == 2;
-    struct image m = {.mem = {.ops = &ops, .ctx = &ctx, .ptr_size = wide ? 8 : 4, .big_endian = big}, .data = data, .len = size};
+    struct image m = {.mem = {.ops = &ops, .ctx = &ctx, .ptr_size = wide ? 8 : 4, .big_endian = big},
+                      .data = data, .len = size};
     struct pyb_elf *e;
     if (pyb_elf_open_memory(&ctx, &m.mem, BASE, &e, NULL) == 0) {
         use_elf(e);

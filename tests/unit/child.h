@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Children for tests of live processes: a target that sets itself up, reports, and waits; and a reader with fewer rights, whose
- * failures end the child with a message (cmocka's own asserts must not run in a forked child).
+ * Children for tests of live processes: a target that sets itself up, reports, and waits; and a reader with
+ * fewer rights, whose failures end the child with a message (cmocka's own asserts must not run in a forked
+ * child).
  */
 #ifndef PYB_TESTS_CHILD_H
 #define PYB_TESTS_CHILD_H
@@ -34,8 +35,12 @@ static inline bool child_is_emulated(void)
 struct child_report { uint64_t words[8]; };
 struct child { pid_t pid; int from, to; struct child_report report; };
 
-/** Starts a target: `setup` fills the report; then it waits for "next" to call again, and is killed in the end. */
-static inline struct child child_start(void (*setup)(struct child_report *r, unsigned round, void *arg), void *arg)
+/**
+ * Starts a target: `setup` fills the report; then it waits for "next" to call again, and is killed in the
+ * end.
+ */
+static inline struct child child_start(void (*setup)(struct child_report *r, unsigned round, void *arg),
+                                       void *arg)
 {
     int up[2], down[2];
     assert_int_equal(pipe(up), 0);

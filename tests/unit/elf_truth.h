@@ -46,7 +46,8 @@ static inline void truth_symbols(struct truth *t, const char *path)
         char size[32], type[16], bind[16], vis[16], ndx[16];
         struct truth_symbol s = {.dynamic = dynamic};
         unsigned long long value;
-        if (sscanf(line, " %*d: %llx %31s %15s %15s %15s %15s %255s", &value, size, type, bind, vis, ndx, s.name) != 7)
+        if (sscanf(line, " %*d: %llx %31s %15s %15s %15s %15s %255s", &value, size, type, bind, vis, ndx,
+                   s.name) != 7)
             continue;
         char *at = strchr(s.name, '@');
         if (at && at > s.name)

@@ -28,7 +28,8 @@ static inline void copy_file(const char *from, const char *to)
 }
 
 // The library's module, opened as `file` says, with zlibVersion() and crc32() where the target has them.
-static inline struct pyb_module *check_library(struct pyb_target *t, const struct child_report *r, const char *path, bool file)
+static inline struct pyb_module *check_library(struct pyb_target *t, const struct child_report *r,
+                                               const char *path, bool file)
 {
     struct pyb_module *mod = pyb_modules_find(t->modules, r->words[0]);
     struct pyb_elf *elf;
@@ -49,7 +50,8 @@ static inline struct pyb_module *check_library(struct pyb_target *t, const struc
         struct pyb_elf_symbol s;
         struct pyb_function f;
         CHECK(pyb_elf_symbol(elf, names[i], &s) == 0 && mod->bias + s.value == r->words[i]);
-        CHECK(pyb_target_function(t, r->words[i] + 1, &f) == 0 && f.symbol && strcmp(f.symbol, names[i]) == 0);
+        CHECK(pyb_target_function(t, r->words[i] + 1, &f) == 0 && f.symbol &&
+              strcmp(f.symbol, names[i]) == 0);
         CHECK(f.fde_start == r->words[i] && f.fde_end > r->words[i] && f.offset == s.value + 1);
     }
     return mod;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * A small shared object made by hand, of any word size and byte order, with what the dynamic linker needs: PT_LOAD, PT_DYNAMIC,
- * PT_NOTE (build-id), a DT_HASH or DT_GNU_HASH of three symbols: "alpha" (function), "beta" (object), "gamma" (undefined).
- * File offset and virtual address differ by MADE_BASE.
+ * A small shared object made by hand, of any word size and byte order, with what the dynamic linker needs:
+ * PT_LOAD, PT_DYNAMIC, PT_NOTE (build-id), a DT_HASH or DT_GNU_HASH of three symbols: "alpha" (function),
+ * "beta" (object), "gamma" (undefined). File offset and virtual address differ by MADE_BASE.
  */
 #ifndef PYB_TESTS_MADE_ELF_H
 #define PYB_TESTS_MADE_ELF_H
@@ -24,7 +24,8 @@ static inline void made_put(struct made_elf *m, size_t at, uint64_t value, size_
         m->data[at + (m->big ? width - 1 - i : i)] = (uint8_t)(value >> (8 * i));
 }
 
-static inline void made_phdr(struct made_elf *m, unsigned index, uint32_t type, uint64_t offset, uint64_t size)
+static inline void made_phdr(struct made_elf *m, unsigned index, uint32_t type, uint64_t offset,
+                             uint64_t size)
 {
     size_t at = (m->width == 8 ? 64 : 52) + index * (m->width == 8 ? 56 : 32), w = m->width;
     made_put(m, at, type, 4);
@@ -37,7 +38,8 @@ static inline void made_phdr(struct made_elf *m, unsigned index, uint32_t type, 
     made_put(m, field + 4 * w, size, w);
 }
 
-static inline void made_symbol(struct made_elf *m, size_t table, unsigned index, uint32_t name, uint64_t value, uint64_t size,
+static inline void made_symbol(struct made_elf *m, size_t table, unsigned index, uint32_t name,
+                               uint64_t value, uint64_t size,
                                uint8_t info, uint16_t shndx)
 {
     size_t at = table + index * (m->width == 8 ? 24 : 16);
@@ -120,24 +122,28 @@ static inline struct made_elf made_elf(uint8_t width, bool big, bool gnu)
 /** Bytes of a buffer as target memory from `base` on. */
 struct made_memory { struct pyb_memory mem; const uint8_t *data; size_t len; pyb_addr base; };
 
-static inline int made_readv(struct pyb_memory *mem, struct pyb_range *ranges, size_t n, struct pyb_error *err)
+static inline int made_readv(struct pyb_memory *mem, struct pyb_range *ranges, size_t n,
+                             struct pyb_error *err)
 {
     (void)err;
     struct made_memory *m = (struct made_memory *)mem;
     for (size_t i = 0; i < n; i++) {
         if (ranges[i].addr < m->base || ranges[i].addr - m->base >= m->len)
             continue;
-        size_t skip = (size_t)(ranges[i].addr - m->base), got = m->len - skip < ranges[i].len ? m->len - skip : ranges[i].len;
+        size_t skip = (size_t)(ranges[i].addr - m->base), got = m->len - skip < ranges[i].len
+            ? m->len - skip : ranges[i].len;
         memcpy(ranges[i].buf, m->data + skip, got);
         ranges[i].done = got;
     }
     return 0;
 }
 
-static inline struct made_memory made_memory(struct pyb_ctx *ctx, const void *data, size_t len, pyb_addr base, uint8_t width, bool big)
+static inline struct made_memory made_memory(struct pyb_ctx *ctx, const void *data, size_t len, pyb_addr base,
+                                             uint8_t width, bool big)
 {
     static const struct pyb_memory_ops ops = {.name = "made", .readv = made_readv};
-    return (struct made_memory){.mem = {.ops = &ops, .ctx = ctx, .ptr_size = width, .big_endian = big}, .data = data, .len = len,
+    return (struct made_memory){.mem = {.ops = &ops, .ctx = ctx, .ptr_size = width, .big_endian = big},
+                                .data = data, .len = len,
                                 .base = base};
 }
 #endif

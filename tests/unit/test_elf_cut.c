@@ -112,7 +112,8 @@ static void pack(const char *from, const char *to)
     size_t len = read_file(from, &data), bound = lzma_stream_buffer_bound(len), out = 0;
     packed = malloc(bound);
     assert_non_null(packed);
-    assert_int_equal(lzma_easy_buffer_encode(6, LZMA_CHECK_CRC32, NULL, data, len, packed, &out, bound), LZMA_OK);
+    assert_int_equal(lzma_easy_buffer_encode(6, LZMA_CHECK_CRC32, NULL, data, len, packed, &out, bound),
+                     LZMA_OK);
     FILE *f = fopen(to, "wb");
     assert_non_null(f);
     assert_int_equal(fwrite(packed, 1, out, f), out);

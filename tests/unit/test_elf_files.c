@@ -45,7 +45,8 @@ static size_t add_packed(const char *home)
 {
     char full[4096], path[64];
     glob_t g;
-    snprintf(full, sizeof(full), "%s/go/pkg/mod/github.com/kluctl/go-embed-python@*/python/internal/data/linux-amd64/bin/python3.[0-9]*.gz", home);
+    snprintf(full, sizeof(full),
+             "%s/go/pkg/mod/github.com/kluctl/go-embed-python@*/python/internal/data/linux-amd64/bin/python3.[0-9]*.gz", home);
     if (glob(full, 0, NULL, &g) != 0)
         return 0;
     size_t n = g.gl_pathc;
@@ -73,7 +74,8 @@ static void find_files(void)
     add_glob("", "/usr/bin/python3.[0-9]*");
     if (!add_glob(home, "/.pyenv/versions/*/lib/libpython*.so.1.0"))
         printf("SKIP pyenv's libpythons: none in %s/.pyenv\n", home);
-    if (!add_glob(cache, "/sid/usr/bin/python3.*[0-9d]") || !add_glob(cache, "/sid/usr/lib/x86_64-linux-gnu/libpython3.*.so.1.0"))
+    bool sid = add_glob(cache, "/sid/usr/bin/python3.*[0-9d]") > 0;
+    if (!add_glob(cache, "/sid/usr/lib/x86_64-linux-gnu/libpython3.*.so.1.0") || !sid)
         printf("SKIP Debian's rolling interpreters: no %s/sid (`make pythons` fetches it)\n", cache);
     if (!add_packed(home) && !add_glob(cache, "/pbs-*/bin/python3.*[0-9]"))
         printf("SKIP python-build-standalone: neither its Go module nor %s/pbs-*\n", cache);
@@ -138,7 +140,8 @@ static void check_covering(struct pyb_elf *e, const struct truth *t, uint64_t ad
     const char *name = pyb_elf_symbol_covering(e, addr, &start);
     for (size_t i = 0; i < t->n_symbols; i++) {
         const struct truth_symbol *s = &t->symbols[i];
-        if (!s->function || s->dynamic == t->has_symtab || addr < s->value || addr - s->value >= (s->size ? s->size : 1))
+        if (!s->function || s->dynamic == t->has_symtab || addr < s->value ||
+            addr - s->value >= (s->size ? s->size : 1))
             continue;
         if (!any || s->value > want) {
             named = false;
@@ -166,8 +169,9 @@ static size_t check_functions(struct pyb_elf *e, const struct truth *t)
     return checked;
 }
 
-// As every unwinder does, the last FDE that starts at or below addr decides. BOLT leaves a function's old FDE beside one of 5 bytes for its
-// patched entry: .eh_frame_hdr lists one of the two, and the rest of the old code never runs.
+// As every unwinder does, the last FDE that starts at or below addr decides. BOLT leaves a function's old FDE
+// beside one of 5 bytes for its patched entry: .eh_frame_hdr lists one of the two, and the rest of the old
+// code never runs.
 static void check_extent(struct pyb_elf *e, const struct truth *t, uint64_t addr)
 {
     uint64_t start, end, last = 0;
@@ -184,7 +188,8 @@ static void check_extent(struct pyb_elf *e, const struct truth *t, uint64_t addr
         same = same || (rc == 0 && t->extents[i].start == start && t->extents[i].end == end);
     }
     if (any ? !same && !(several && rc == PYB_E_NOTFOUND) : rc != PYB_E_NOTFOUND)
-        fail_msg("%llx: code %d, FDE %llx..%llx; readelf has %s", (unsigned long long)addr, rc, (unsigned long long)start,
+        fail_msg("%llx: code %d, FDE %llx..%llx; readelf has %s", (unsigned long long)addr, rc,
+                 (unsigned long long)start,
                  (unsigned long long)end, any ? "another" : "none");
 }
 
@@ -212,7 +217,8 @@ static void print_times(const char *path, const struct truth *t)
     for (size_t i = 0; i < t->n_extents; i += step, n++)
         (void)pyb_elf_fde(e, t->extents[i].start, &start, &end); // the time is asked for, not the answer
     double looked = now_us();
-    printf("    open and _PyRuntime (%s): %.0f us; FDE: %.1f us each of %zu\n", rc == 0 ? "found" : "not there", found - begin,
+    printf("    open and _PyRuntime (%s): %.0f us; FDE: %.1f us each of %zu\n",
+           rc == 0 ? "found" : "not there", found - begin,
            n ? (looked - found) / (double)n : 0, t->n_extents);
     pyb_elf_free(e);
 }
@@ -225,7 +231,8 @@ static void test_all_files(void **state)
         struct truth t = truth_of(files[i].path);
         struct pyb_elf *e = open_file(files[i].path);
         size_t names = check_names(e, &t), functions = check_functions(e, &t), extents = check_extents(e, &t);
-        printf("  %s: %zu names, %zu addresses, %zu FDE look-ups, no difference\n", files[i].name, names, functions, extents);
+        printf("  %s: %zu names, %zu addresses, %zu FDE look-ups, no difference\n", files[i].name, names,
+               functions, extents);
         print_times(files[i].path, &t);
         assert_true(names > 0 && extents > 0);
         pyb_elf_free(e);
@@ -271,7 +278,8 @@ static void test_ids(void **state)
         check_ids(files[i].path);
 }
 
-// A file without section headers (sstrip), and one without .eh_frame_hdr's segment: less to go by, the same answers.
+// A file without section headers (sstrip), and one without .eh_frame_hdr's segment: less to go by, the same
+// answers.
 static void test_without_sections(void **state)
 {
     (void)state;

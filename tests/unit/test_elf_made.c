@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ELF objects made by hand: both word sizes, both byte orders, both hash tables, as files and in memory; torn ones.
+// ELF objects made by hand: both word sizes, both byte orders, both hash tables, as files and in memory; torn
+// ones.
 #include "unit.h"
 
 #include "symbols/elf_image.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Programs linked in every way that moves segments about: the target prints where its function and its variables are.
+// Programs linked in every way that moves segments about: the target prints where its function and its
+// variables are.
 #include "child.h"
 
 #include <fcntl.h>
@@ -40,7 +41,8 @@ struct started { pid_t pid; uint64_t function, data, bss, local, phdr, phnum; };
 static bool compile(const struct build *b)
 {
     char command[1024];
-    snprintf(command, sizeof(command), "cc -x c -O1 %s -o %s/program %s/source.c 2>%s/log", b->flags, dir, dir, dir);
+    snprintf(command, sizeof(command), "cc -x c -O1 %s -o %s/program %s/source.c 2>%s/log", b->flags, dir,
+             dir, dir);
     return system(command) == 0;
 }
 
@@ -64,7 +66,8 @@ static struct started start(void)
     assert_non_null(fgets(line, sizeof(line), f));
     fclose(f);
     unsigned long long v[6];
-    assert_int_equal(sscanf(line, "%llx %llx %llx %llx %llx %llx", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5]), 6);
+    assert_int_equal(sscanf(line, "%llx %llx %llx %llx %llx %llx", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5]),
+                     6);
     s.function = v[0], s.data = v[1], s.bss = v[2], s.local = v[3], s.phdr = v[4], s.phnum = v[5];
     return s;
 }
@@ -88,7 +91,8 @@ static void check_target(struct pyb_target *t, const struct started *s, const st
     assert_string_equal(f.symbol, "marker_function");
     assert_int_equal(f.fde_start, s->function);
     assert_ptr_equal(f.module, pyb_modules_executable(t->modules));
-    assert_ptr_equal(pyb_modules_find(t->modules, s->bss + 16000), f.module); // an anonymous page, and the program's
+    // an anonymous page, and the program's
+    assert_ptr_equal(pyb_modules_find(t->modules, s->bss + 16000), f.module);
 }
 
 // From the image in memory alone: .dynsym has the exported names only.

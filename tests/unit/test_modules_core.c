@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Modules of core files that the kernel writes, with different coredump_filters, and files that changed since.
+// Modules of core files that the kernel writes, with different coredump_filters, and files that changed
+// since.
 #include "library.h"
 
 #include <glob.h>

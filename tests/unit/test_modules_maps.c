@@ -21,12 +21,14 @@ static void test_lines(void **state)
     struct pyb_maps_line l;
     size_t pos = 0;
     assert_int_equal(next(text, &pos, &l), 1);
-    assert_true(l.start == 0x400000 && l.end == 0x425000 && l.r && !l.w && !l.x && l.is_private && l.offset == 0);
+    assert_true(l.start == 0x400000 && l.end == 0x425000 && l.r && !l.w && !l.x && l.is_private &&
+                l.offset == 0);
     assert_true(l.dev_major == 0xfd && l.dev_minor == 1 && l.inode == 4711);
     assert_int_equal(l.path_len, strlen("/usr/bin/python3.11"));
     assert_memory_equal(l.path, "/usr/bin/python3.11", l.path_len);
     assert_int_equal(next(text, &pos, &l), 1);
-    assert_true(l.w && !l.is_private && l.offset == 0x1f000 && l.dev_major == 0x103 && l.inode == UINT64_MAX && l.path_len == 0);
+    assert_true(l.w && !l.is_private && l.offset == 0x1f000 && l.dev_major == 0x103 &&
+                l.inode == UINT64_MAX && l.path_len == 0);
     assert_int_equal(next(text, &pos, &l), 1);
     assert_true(l.x && l.path_len == 6);
     assert_int_equal(next(text, &pos, &l), 1);
