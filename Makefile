@@ -117,7 +117,7 @@ help:
 	@echo "make bench      ratios against peers        make layouts  regenerate the layout tables"
 
 -include $(CORE_OBJ:.o=.d) $(CLI_OBJ:.o=.d)
--include tests/tests.mk
+-include tests/tests.mk bench/bench.mk
 include tests/unit/unit.mk tests/fuzz/fuzz.mk tests/tools/tools.mk tests/layout/layout.mk
 
 clean:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/session.h"
+#include "api/sample.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -34,6 +35,7 @@ void pyb_session_free(struct pyb_session *s)
 {
     if (!s)
         return;
+    pyb_sampler_free(s);
     pyb_python_free(s->python);
     if (s->target.modules)
         pyb_modules_free(s->target.modules);

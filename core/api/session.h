@@ -41,6 +41,7 @@ struct pyb_session {
     const struct pyb_native_stack *recorded; // native stacks of a recording: used where the caller gives none
     size_t n_recorded;
     struct pyb_python *python;   // found on first use
+    struct pyb_sampler *sampler; // pyb_sample() was called, or NULL
     bool stale_modules;          // the target ran: its list of files is to be looked at again
 };
 

@@ -30,6 +30,20 @@ void pyb_arena_deinit(struct pyb_arena *a)
     a->total = 0;
 }
 
+void pyb_arena_reset(struct pyb_arena *a)
+{
+    struct pyb_arena_block *last = a->last;
+    if (!last)
+        return;
+    a->last = last->previous;
+    pyb_arena_deinit(a);
+    memset(last->data, 0, last->used);
+    last->used = 0;
+    last->previous = NULL;
+    a->last = last;
+    a->total = sizeof(*last) + last->size;
+}
+
 // Blocks double in size, so that small results stay small and large ones need few allocations.
 static struct pyb_arena_block *add_block(struct pyb_arena *a, size_t n)
 {

@@ -12,6 +12,8 @@ struct pyb_arena {
 };
 void pyb_arena_init(struct pyb_arena *a, struct pyb_ctx *ctx);
 void pyb_arena_deinit(struct pyb_arena *a);
+/** Frees what was allocated, keeps the largest block for what comes. */
+void pyb_arena_reset(struct pyb_arena *a);
 /** NULL when memory or the limit is used up: the caller fails with PYB_E_NOMEM. */
 void *pyb_arena_alloc(struct pyb_arena *a, size_t n);
 /** n * size with the overflow checked. */

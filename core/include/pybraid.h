@@ -254,6 +254,45 @@ PYB_API int pyb_read(struct pyb_session *s, const struct pyb_native_stack *nativ
                      const struct pyb_read_options *options, struct pyb_process **ret, struct pyb_error *err);
 PYB_API void pyb_process_free(struct pyb_process *p);
 
+/**
+ * Sampling: the Python frames of one thread state, again and again, as cheaply as can be. No names of threads, GIL, locals or native
+ * frames. Nothing is stopped: of a thread that runs meanwhile, a sample may show parts of two moments; two samples that agree in all
+ * frames are the usual test.
+ */
+struct pyb_thread_state {
+    pyb_addr state;           // PyThreadState
+    int32_t tid;              // as the observer sees it, 0: unknown
+    pyb_addr ident;           // threading.get_ident()
+    int64_t interpreter;      // id, -1: unknown
+    bool main;
+};
+/** The thread states there are now, read afresh. They live as long as the session's next call of this function. */
+PYB_API int pyb_thread_states(struct pyb_session *s, const struct pyb_thread_state **ret, uint32_t *ret_n, struct pyb_error *err);
+
+struct pyb_sample_frame {
+    const char *name;         // co_qualname where there is one, else co_name; NULL: not readable
+    const char *func, *file;
+    int32_t line, end_line, column, end_column; // -1: none
+    int32_t lasti;
+    pyb_addr code, frame;
+    pyb_addr evaluation;      // what its evaluation left on the C stack (3.11+), 0: nothing
+    bool entry;               // outermost of its evaluation
+    bool approximate;         // the line: compiled by the JIT
+};
+struct pyb_sample {
+    const struct pyb_sample_frame *frames; // innermost first
+    uint32_t n_frames;
+    bool complete;
+    const char *note;         // where it ends and why, when not complete
+    uint64_t reads;           // calls that reached the target's memory for this sample
+};
+/**
+ * One sample, read afresh; needs no pyb_session_invalidate(). Lives as long as the session's next call. Of `options` only max_frames counts.
+ * PYB_E_NOTFOUND: the thread state is not, or no longer, one of pyb_thread_states().
+ */
+PYB_API int pyb_sample(struct pyb_session *s, pyb_addr state, const struct pyb_read_options *options,
+                       const struct pyb_sample **ret, struct pyb_error *err);
+
 /** repr() of one object of the target, as `py-print` shows it; text lives as long as the session's next call. */
 PYB_API int pyb_repr(struct pyb_session *s, pyb_addr object, const struct pyb_read_options *options,
                      const char **ret, struct pyb_error *err);

@@ -243,3 +243,22 @@ int pyb_threads_read(struct pyb_python *py, struct pyb_arena *arena, struct pyb_
     }
     return rc;
 }
+
+int pyb_tstate_refresh(struct pyb_python *py, struct pyb_tstate *t, struct pyb_error *err)
+{
+    const struct pyb_layout *l = &py->layout;
+    enum { INTERP, TOP, ID, NATIVE, N };
+    struct pyb_want want[N] = {[INTERP] = {.base = t->addr, .field = l->tstate_interp},
+                               [TOP] = {.base = t->addr, .field = top_field(l)},
+                               [ID] = {.base = t->addr, .field = l->tstate_thread_id},
+                               [NATIVE] = {.base = t->addr, .field = l->tstate_native_thread_id}};
+    int rc = pyb_wants_read(py->target->mem, want, N, err);
+    if (rc)
+        return rc;
+    uint64_t native = want[NATIVE].value <= INT32_MAX ? want[NATIVE].value : 0;
+    if (!want[INTERP].ok || !want[TOP].ok || want[INTERP].value != t->interp || want[ID].value != t->thread_id ||
+        (int32_t)native != t->native_tid)
+        return pyb_fail_at(err, PYB_E_NOTFOUND, t->addr, 0, "the thread state at 0x%" PRIx64 " is gone: list them again", t->addr);
+    t->top = want[TOP].value;
+    return 0;
+}

@@ -35,6 +35,11 @@ struct pyb_threads {
 };
 /** Items and strings live in `arena`. An interpreter with no thread state is no error. */
 int pyb_threads_read(struct pyb_python *py, struct pyb_arena *arena, struct pyb_threads *ret, struct pyb_error *err);
+/**
+ * Reads again where the thread state stands (`top`), after verifying that it still is the one that was listed: same interpreter, same
+ * OS thread. PYB_E_NOTFOUND: it is gone, its memory may be somebody else's.
+ */
+int pyb_tstate_refresh(struct pyb_python *py, struct pyb_tstate *t, struct pyb_error *err);
 /** GIL state of each thread: holder from ceval/gil (per interpreter from 3.12), waiters where the target says it. */
 void pyb_gil_read(struct pyb_python *py, struct pyb_threads *threads);
 /**

@@ -153,18 +153,27 @@ static int read_range_by_mem(struct live *l, struct pyb_range *r)
     return 0;
 }
 
-static size_t fill_batch(struct pyb_range *ranges, size_t n, struct iovec *local, struct iovec *remote)
+// Neighbours in the target become one remote stretch, whatever the buffers: the kernel's work is for each stretch and page,
+// hardly for bytes.
+static size_t fill_batch(struct pyb_range *ranges, size_t n, struct iovec *local, struct iovec *remote, size_t *ret_remote)
 {
-    size_t total = 0, k = 0;
+    size_t total = 0, k = 0, m = 0;
+    pyb_addr end = 0;
     for (; k < n && k < IOV_MAX && total < MAX_BATCH_BYTES; k++) {
         struct pyb_range *r = &ranges[k];
         size_t want = r->len - r->done;
         if (want > MAX_BATCH_BYTES - total)
             want = MAX_BATCH_BYTES - total;
         local[k] = (struct iovec){.iov_base = (char *)r->buf + r->done, .iov_len = want};
-        remote[k] = (struct iovec){.iov_base = (void *)(uintptr_t)(r->addr + r->done), .iov_len = want};
+        pyb_addr at = r->addr + r->done;
+        if (m > 0 && at == end)
+            remote[m - 1].iov_len += want;
+        else
+            remote[m++] = (struct iovec){.iov_base = (void *)(uintptr_t)at, .iov_len = want};
+        end = at + want;
         total += want;
     }
+    *ret_remote = m;
     return k;
 }
 
@@ -172,8 +181,9 @@ static size_t fill_batch(struct pyb_range *ranges, size_t n, struct iovec *local
 static int read_batch(struct live *l, struct pyb_range *ranges, size_t n, size_t *ret)
 {
     struct iovec local[IOV_MAX], remote[IOV_MAX];
-    size_t k = fill_batch(ranges, n, local, remote);
-    ssize_t got = process_vm_readv(l->tid, local, k, remote, k, 0);
+    size_t m;
+    size_t k = fill_batch(ranges, n, local, remote, &m);
+    ssize_t got = process_vm_readv(l->tid, local, k, remote, m, 0);
     *ret = 0;
     if (got < 0 && errno != EFAULT)
         return errno;
