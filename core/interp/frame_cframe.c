@@ -78,10 +78,10 @@ static int add(struct walk *w, const struct pyb_iframe *f, struct pyb_error *err
 
 static int follow(struct walk *w, struct pyb_error *err)
 {
+    struct pyb_error why = {0};
     w->innermost = w->linked = true;
     for (pyb_addr addr = w->here.current; addr && w->linked;) {
         struct pyb_iframe f;
-        struct pyb_error why = {0};
         if (pyb_iframe_read(w->c, addr, &f, &why)) {
             if (err)
                 *err = why;

@@ -11,10 +11,27 @@
 #define CHUNK_USUAL 16384u         // bytes of a chunk unless one frame needs more (Python/pystate.c)
 #define CHUNK_MAX ((uint64_t)1 << 20) // bytes read ahead at once
 
+static size_t end_of(struct pyb_field f)
+{
+    return pyb_has_field(f) ? (size_t)f.offset + f.width : 0;
+}
+
+static size_t iframe_extent(const struct pyb_layout *l)
+{
+    size_t ends[] = {end_of(l->iframe_executable), end_of(l->iframe_previous), end_of(l->iframe_prev_instr),
+                     end_of(l->iframe_instr_ptr), end_of(l->iframe_owner), end_of(l->iframe_is_entry),
+                     end_of(l->iframe_tlbc_index)};
+    size_t most = 0;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        most = ends[i] > most ? ends[i] : most;
+    return most;
+}
+
 void pyb_chain_init(struct pyb_chain *c, struct pyb_python *py, const struct pyb_tstate *t, uint32_t max_frames,
                     struct pyb_arena *arena)
 {
-    *c = (struct pyb_chain){.py = py, .t = t, .arena = arena, .max_frames = max_frames, .power = 1};
+    *c = (struct pyb_chain){.py = py, .t = t, .arena = arena, .max_frames = max_frames, .power = 1,
+                             .iframe_extent = iframe_extent(&py->layout)};
 }
 
 void pyb_chain_deinit(struct pyb_chain *c)
@@ -183,22 +200,6 @@ static void read_ahead(struct pyb_chain *c, pyb_addr frame)
     load_chunk(c);
 }
 
-static size_t end_of(struct pyb_field f)
-{
-    return pyb_has_field(f) ? (size_t)f.offset + f.width : 0;
-}
-
-static size_t iframe_extent(const struct pyb_layout *l)
-{
-    size_t ends[] = {end_of(l->iframe_executable), end_of(l->iframe_previous), end_of(l->iframe_prev_instr),
-                     end_of(l->iframe_instr_ptr), end_of(l->iframe_owner), end_of(l->iframe_is_entry),
-                     end_of(l->iframe_tlbc_index)};
-    size_t most = 0;
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-        most = ends[i] > most ? ends[i] : most;
-    return most;
-}
-
 static uint64_t get(struct pyb_bytes *b, struct pyb_field f)
 {
     return pyb_has_field(f) ? pyb_get_uint(b, (size_t)f.offset, f.width) : 0;
@@ -208,7 +209,7 @@ int pyb_iframe_read(struct pyb_chain *c, pyb_addr addr, struct pyb_iframe *ret, 
 {
     const struct pyb_layout *l = &c->py->layout;
     uint8_t data[IFRAME_MAX];
-    size_t size = iframe_extent(l);
+    size_t size = c->iframe_extent;
     if (size == 0 || size > IFRAME_MAX || !pyb_has_field(l->iframe_executable) || !pyb_has_field(l->iframe_owner))
         return pyb_fail(err, PYB_E_UNSUPPORTED, "the layout %s has no interpreter frames", l->name);
     if (addr % l->ptr_size)

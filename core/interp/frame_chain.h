@@ -33,6 +33,7 @@ struct pyb_chain {
     pyb_addr tortoise;
     uint64_t power, steps;
     struct pyb_frame_chunk chunk;
+    size_t iframe_extent;      // bytes of an interpreter frame up to the last member that is read
     const char *note;          // why it ended early
 };
 

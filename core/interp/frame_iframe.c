@@ -12,9 +12,9 @@ static bool is_base(const struct pyb_chain *c, pyb_addr addr)
 
 int pyb_walk_iframes(struct pyb_chain *c, struct pyb_error *err)
 {
+    struct pyb_error why = {0};
     for (pyb_addr addr = c->t->top; addr && !is_base(c, addr);) {
         struct pyb_iframe f;
-        struct pyb_error why = {0};
         if (pyb_iframe_read(c, addr, &f, &why)) {
             if (err)
                 *err = why;

@@ -48,10 +48,10 @@ static int read_frame(struct pyb_chain *c, pyb_addr addr, struct pyb_link *ret, 
 
 int pyb_walk_frame_objects(struct pyb_chain *c, struct pyb_error *err)
 {
+    struct pyb_error why = {0};
     for (pyb_addr addr = c->t->top; addr;) {
         struct pyb_link link;
         pyb_addr back = 0;
-        struct pyb_error why = {0};
         if (read_frame(c, addr, &link, &back, &why)) {
             if (err)
                 *err = why;
