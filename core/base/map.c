@@ -85,3 +85,12 @@ int pyb_map_put(struct pyb_map *m, uint64_t key, uintptr_t value)
     *slot = (struct pyb_map_slot){.key = key, .value = value, .used = true};
     return 0;
 }
+
+bool pyb_map_at(const struct pyb_map *m, size_t i, uint64_t *ret_key, uintptr_t *ret)
+{
+    if (i >= m->cap || !m->slots[i].used)
+        return false;
+    *ret_key = m->slots[i].key;
+    *ret = m->slots[i].value;
+    return true;
+}

@@ -16,4 +16,6 @@ void pyb_map_clear(struct pyb_map *m);
 bool pyb_map_get(const struct pyb_map *m, uint64_t key, uintptr_t *ret);
 /** 0 or PYB_E_NOMEM; replaces. */
 int pyb_map_put(struct pyb_map *m, uint64_t key, uintptr_t value);
+/** To visit all, in no order: for i < m->cap; false where slot i is free. */
+bool pyb_map_at(const struct pyb_map *m, size_t i, uint64_t *ret_key, uintptr_t *ret);
 #endif
