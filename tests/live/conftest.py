@@ -41,6 +41,7 @@ def pytest_configure(config):
                                 % (len(rows), needed, "\n".join("%s: %s" % (row.id, row.reason) for row in absent)))
     config.stash[ROWS] = rows, chosen, absent
     config.stash[MATRIX] = Matrix()
+    config.pluginmanager.register(Collector(config.stash[MATRIX]), "pybraid-matrix")
 
 
 def wanted(row, mark):
@@ -79,7 +80,7 @@ def row_and_column(item):
 
 
 def skip_reason(report):
-    if isinstance(report.longrepr, tuple):
+    if isinstance(report.longrepr, (tuple, list)):
         return str(report.longrepr[2]).replace("Skipped: ", "", 1)
     return str(getattr(report, "wasxfail", report.longrepr))
 
@@ -87,12 +88,25 @@ def skip_reason(report):
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield
-    report = outcome.get_result()
-    # One entry for each test: its call, or whatever kept it from being called.
-    if report.when == "call" or report.outcome != "passed":
-        row, column = row_and_column(item)
-        reason = skip_reason(report) if report.outcome == "skipped" else ""
-        item.config.stash[MATRIX].add(row, column, report.outcome, reason)
+    # An attribute of plain data: it travels from a worker of pytest-xdist to where the matrix is.
+    outcome.get_result().pyb_cell = list(row_and_column(item))
+
+
+def counted(report):
+    """One entry for each test: its call, or whatever kept it from being called, or failed after it."""
+    return report.when == "call" or report.outcome != "passed"
+
+
+class Collector:
+    """Fills the matrix from the reports, where the summary is printed."""
+
+    def __init__(self, matrix):
+        self.matrix = matrix
+
+    def pytest_runtest_logreport(self, report):
+        if counted(report) and hasattr(report, "pyb_cell"):
+            row, column = report.pyb_cell
+            self.matrix.add(row, column, report.outcome, skip_reason(report) if report.outcome == "skipped" else "")
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -33,8 +33,10 @@ def multiarch_shim(interpreter):
     name = os.path.basename(interpreter.facts["include"][0])
     link = os.path.join(shim, triplet, name)
     os.makedirs(os.path.dirname(link), exist_ok=True)
-    if not os.path.islink(link):
+    try:
         os.symlink(os.path.join(interpreter.root, "usr/include", triplet, name), link)
+    except FileExistsError:
+        pass
     return shim
 
 
