@@ -47,8 +47,10 @@ static const struct shape {
 static const struct column {
     const char *group;
     size_t cell;
+    size_t size_cell;
 } columns[] = {
-#define F(group, name, type, path) {#group, offsetof(struct pyb_layout, group##_##name)},
+#define F(group, name, type, path) \
+    {#group, offsetof(struct pyb_layout, group##_##name), offsetof(struct pyb_layout, group##_size)},
 #define S(group, type)
 #define B(group, name, type, path)
 #define K(name, expression)
@@ -197,7 +199,11 @@ static void drop_doubtful(const struct shape *shape, struct pyb_layout *row, str
             agreed = agreement(shape, group, row, ret);
         }
         struct pyb_field *field = field_at(ret, columns[i].cell);
-        if (field->offset > agreed && !is_published(shape, columns[i].cell))
+        if (field->offset < 0 || is_published(shape, columns[i].cell))
+            continue;
+        uint32_t size = *size_at(ret, columns[i].size_cell);
+        bool beyond = size < *size_at(row, columns[i].size_cell) && (uint32_t)field->offset + field->width > size;
+        if (field->offset > agreed || beyond)
             *field = (struct pyb_field){PYB_ABSENT, 0};
     }
 }
@@ -234,6 +240,27 @@ static void derive_bits(const struct pyb_layout *row, struct pyb_layout *ret)
     shift(state, sizeof(state) / sizeof(state[0]), ret->ascii_state.offset - row->ascii_state.offset);
 }
 
+// _PyThreadStateImpl begins with the PyThreadState, and all that follows it moves with that one's size.
+static void derive_tstateimpl(const struct pyb_layout *row, struct pyb_layout *ret)
+{
+    int64_t by = (int64_t)ret->tstate_size - row->tstate_size;
+    int64_t size = row->tstateimpl_size + by;
+    // 3.15 embeds a frame as well; a sum that is no multiple of 8 is aligned in ways not known here.
+    bool known = ret->iframe_size == row->iframe_size && by % 8 == 0 && size > 0 && size < (int64_t)MAX_STRUCT_SIZE;
+    if (by == 0)
+        return;
+    ret->tstateimpl_size = known ? (uint32_t)size : 0;
+    for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
+        struct pyb_field *field = field_at(ret, columns[i].cell);
+        if (columns[i].size_cell != offsetof(struct pyb_layout, tstateimpl_size) || field->offset < 0)
+            continue;
+        if (known && field->offset + by >= 0)
+            field->offset += (int32_t)by;
+        else
+            *field = (struct pyb_field){PYB_ABSENT, 0};
+    }
+}
+
 // Columns that follow from published ones.
 static int derive(const struct pyb_layout *row, struct pyb_layout *ret, struct pyb_error *err)
 {
@@ -252,6 +279,7 @@ static int derive(const struct pyb_layout *row, struct pyb_layout *ret, struct p
         rc = place(&ret->gil_last_holder, ret->interp_own_gil_last_holder.offset - gil, ret->gil_size,
                    "the gil's last_holder", err);
     derive_bits(row, ret);
+    derive_tstateimpl(row, ret);
     // Coroutines and asynchronous generators have a generator's members (Include/internal/pycore_interpframe_structs.h).
     if (row->coro_size == row->gen_size && row->asyncgen_size == row->gen_size) {
         ret->coro_size = ret->asyncgen_size = ret->gen_size;

@@ -26,6 +26,9 @@ LAST_PATCH = 99
 BOUNDARIES = {
     (3, 13, 5): 1,  # python-build-standalone's 3.13.1 has 3.13.5's shape in its debug information (check.py)
 }
+# Releases before the first one measured that are known to have another shape: a row does not claim them.
+# 3.14.3 publishes other offsets behind the collector's state (tests/layout/offsets), 3.14.6 those of the headers.
+SINCE = {(3, 14): 5}
 
 
 def abis(version, ptr_size):
@@ -81,7 +84,7 @@ def ranges(version, by_micro):
     for micro in sorted(by_micro):
         if result and result[-1][2] == by_micro[micro]:
             continue
-        first = BOUNDARIES.get(version + (micro,), micro) if result else 0
+        first = BOUNDARIES.get(version + (micro,), micro) if result else SINCE.get(version, 0)
         result.append((first, by_micro[micro]))
         if len(result) > 1:
             result[-2] = (result[-2][0], first - 1, result[-2][2])
