@@ -4,6 +4,8 @@
 #define PYB_INTERP_CODE_ENTRY_H
 #include "interp/code.h"
 
+#define KNOWN_POSITIONS 4
+
 // The characters of a name as the target has them, to compare with later. data NULL: not kept, too long.
 struct raw_text {
     const uint8_t *data;
@@ -18,9 +20,12 @@ struct code_entry {
     struct raw_text raw_name, raw_filename; // only where no id_version tells code objects apart
     uint32_t lines_generation; // of lines_failed
     int lines_failed;          // code of the failed attempt to read the table
-    bool has_last;             // the position asked for last: recursion asks for the same thousands of times
-    int32_t last_lasti;
-    struct pyb_position last;
+    // Positions asked for last: recursion, and a sampler, ask for the same again and again.
+    struct known_position {
+        int32_t lasti;
+        struct pyb_position at;
+    } known[KNOWN_POSITIONS];
+    uint8_t n_known, next_known;
 };
 /** True when the line table, if it was read, is still what it was. */
 bool pyb_code_lines_same(struct pyb_python *py, const struct code_entry *e);

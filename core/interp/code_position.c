@@ -89,17 +89,19 @@ int pyb_code_position(struct pyb_python *py, const struct pyb_code *code, int32_
         ret->line = code->firstlineno;
         return 0;
     }
-    if (e->has_last && e->last_lasti == lasti) {
-        *ret = e->last;
-        return 0;
-    }
+    for (unsigned i = 0; i < e->n_known; i++)
+        if (e->known[i].lasti == lasti) {
+            *ret = e->known[i].at;
+            return 0;
+        }
     int failed = need_lines(py, e, err);
     if (!failed)
         failed = decode(&py->layout, code, lasti, ret, err);
     if (failed)
         return failed;
-    e->has_last = true;
-    e->last_lasti = lasti;
-    e->last = *ret;
+    e->known[e->next_known] = (struct known_position){.lasti = lasti, .at = *ret};
+    e->next_known = (uint8_t)((e->next_known + 1) % KNOWN_POSITIONS);
+    if (e->n_known < KNOWN_POSITIONS)
+        e->n_known++;
     return 0;
 }
