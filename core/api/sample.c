@@ -157,9 +157,9 @@ static int fill(struct pyb_session *s, struct pyb_python *py, const struct pyb_f
     if (!rows)
         return pyb_fail(err, PYB_E_NOMEM, "no memory for a sample of %u frames", frames->n);
     uint32_t n = 0;
+    struct pyb_error why = {0};
     for (uint32_t i = 0; i < frames->n; i++) {
         const struct pyb_pyframe *f = &frames->frames[i];
-        struct pyb_error why = {0};
         if (!fill_frame(py, f, &rows[n], &why)) {
             if (err)
                 *err = why;

@@ -20,6 +20,7 @@ struct builder {
     pyb_addr tlbc_of; // code whose copies of the bytecode were looked up last
     int32_t tlbc_index;
     pyb_addr tlbc_bytecode;
+    struct pyb_error why; // of the last code object that could not be read
 };
 
 static int walk(struct pyb_chain *c, struct pyb_error *err)
@@ -108,17 +109,16 @@ static int add_frame(struct builder *b, size_t i, struct pyb_error *err)
     struct pyb_chain *c = b->chain;
     const struct pyb_link *link = &c->links[i];
     if (!b->code || b->code->addr != link->code) {
-        struct pyb_error why = {0};
         b->code = NULL;
-        if (pyb_code_get(c->py, link->code, &b->code, &why)) {
+        if (pyb_code_get(c->py, link->code, &b->code, &b->why)) {
             if (err)
-                *err = why;
-            if (i == 0 && why.code == PYB_E_CORRUPT && c->py->layout.walker == PYB_WALKER_CFRAME && c->n > 1) {
+                *err = b->why;
+            if (i == 0 && b->why.code == PYB_E_CORRUPT && c->py->layout.walker == PYB_WALKER_CFRAME && c->n > 1) {
                 b->out->note = pyb_arena_printf(c->arena, "the innermost frame, at 0x%llx, is just being removed",
                                                 (unsigned long long)link->addr);
                 return 1; // 3.11 gives its code back before it unlinks it
             }
-            return pyb_chain_broken(c, &why, "the code of a frame,", link->code);
+            return pyb_chain_broken(c, &b->why, "the code of a frame,", link->code);
         }
     }
     struct pyb_pyframe f = {.addr = link->addr, .code = link->code, .evaluation = b->out->n_evaluations};
