@@ -88,6 +88,6 @@ def test_kernel_core(python, target_folder, mask):
 def test_gdbserver(python, target_folder, sysroot):
     with deep(python, target_folder, "mixed", 100) as target:
         with debugger.gdbserver(target) as address:
-            document, _done = gdb_json(target, before=["set sysroot " + sysroot, "target remote " + address],
+            document, _done = gdb_json(target, before=["set sysroot " + (sysroot or python.root), "target remote " + address],
                                        exe=python.path)
         compare(python, document, target.account)

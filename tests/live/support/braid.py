@@ -16,6 +16,8 @@ def gdb_json(target, command="py-bt-native all --json", before=(), **options):
     path = os.path.join(target.folder, "braid.json")
     if os.path.exists(path):
         os.unlink(path)
+    if "core" in options:
+        options["first"] = [*debugger.sysroot_of(target.interpreter), *options.get("first", ())]
     done = debugger.gdb_batch([*before, "%s -o %s" % (command, path)], folders=[target.folder], **options)
     assert os.path.exists(path), done.out[-3000:] + done.err[-3000:]
     with open(path, encoding="utf-8") as stream:  # strictly: all text must be UTF-8

@@ -59,6 +59,11 @@ def gdbs():
     return found
 
 
+def sysroot_of(interpreter):
+    """What a user tells GDB about a core of a process that lived in another root; [] if it lived in ours."""
+    return ["set sysroot " + interpreter.root] if interpreter is not None and interpreter.root else []
+
+
 @dataclass
 class Output:
     """What a batch run left: `out` and `err` as text, `code`, `seconds`."""
