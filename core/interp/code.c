@@ -32,19 +32,31 @@ static uint64_t field(struct head *h, struct pyb_field f)
     return pyb_has_field(f) ? pyb_get_uint(&h->bytes, (size_t)f.offset, f.width) : 0;
 }
 
+// A core without its executable lacks .rodata, and the type's name with it: then the type is told by being a static type (its own type is
+// `type`, whose type is itself) whose instances have the size of a code object.
+static bool shaped_like_code(struct pyb_python *py, pyb_addr type)
+{
+    const struct pyb_layout *l = &py->layout;
+    uint64_t expected = pyb_has_field(l->code_code_adaptive) ? (uint64_t)l->code_code_adaptive.offset : l->code_size;
+    int64_t basicsize;
+    pyb_addr meta, meta_meta;
+    return !pyb_field_int(py, type, l->type_basicsize, &basicsize, NULL) && basicsize == (int64_t)expected &&
+           !pyb_field_ptr(py, type, l->obj_type, &meta, NULL) && !pyb_field_ptr(py, meta, l->obj_type, &meta_meta, NULL) &&
+           meta == meta_meta;
+}
+
 static bool named_code(struct pyb_python *py, pyb_addr type)
 {
     const struct pyb_layout *l = &py->layout;
     uint64_t flags, heap = l->tpflags_heaptype == PYB_ABSENT ? 1u << 9 : (uint64_t)l->tpflags_heaptype;
     pyb_addr name_at;
     char name[sizeof "code"];
-    struct pyb_memory *m = py->target->mem;
-    if (!pyb_has_field(l->type_name) || !pyb_has_field(l->type_flags) ||
-        pyb_read_ptr(m, type + (uint32_t)l->type_name.offset, &name_at, NULL) ||
-        pyb_read_uint(m, type + (uint32_t)l->type_flags.offset, l->type_flags.width, &flags, NULL) ||
-        pyb_read_bytes(m, name_at, name, sizeof name, NULL))
+    if (pyb_field_ptr(py, type, l->type_name, &name_at, NULL) || pyb_field_uint(py, type, l->type_flags, &flags, NULL) ||
+        (flags & heap)) // a class called `code` is a heap type
         return false;
-    return !(flags & heap) && !memcmp(name, "code", sizeof name); // a class called `code` is a heap type
+    if (pyb_read_bytes(py->target->mem, name_at, name, sizeof name, NULL))
+        return shaped_like_code(py, type);
+    return !memcmp(name, "code", sizeof name);
 }
 
 static bool is_code_type(struct pyb_python *py, pyb_addr type)
