@@ -133,7 +133,6 @@ static int add(struct pyb_cache *c, pyb_addr addr, uint32_t *ret, struct pyb_err
     p->addr = addr;
     p->len = 0;
     p->touched = false;
-    p->asked = false;
     uint32_t *bucket = bucket_of(c, addr);
     p->chain = *bucket;
     *bucket = i;
@@ -240,37 +239,12 @@ static int read_past_end(struct pyb_cache *c, struct pyb_range *r, size_t want, 
     return rc;
 }
 
-// One vectored read for all pages of the moment before.
-static void fetch_warm(struct pyb_cache *c)
-{
-    struct pyb_range ranges[PYB_CACHE_WARM];
-    size_t n = c->n_warm;
-    c->n_warm = 0;
-    for (size_t i = 0; i < n; i++)
-        ranges[i] = (struct pyb_range){.addr = c->warm[i], .len = PYB_PAGE};
-    pyb_cache_prefetch(&c->base, ranges, n);
-}
-
-static void note_warm(struct pyb_cache *c)
-{
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < c->n_used && n < PYB_CACHE_WARM; i++)
-        if (c->pages[i].asked)
-            c->warm[n++] = c->pages[i].addr;
-    if (n) // nothing was read in between: what was asked for earlier still counts
-        c->n_warm = n;
-}
-
 static int read_range(struct pyb_cache *c, struct pyb_range *r, size_t n_following, struct pyb_error *err)
 {
     int rc = 0;
     while (r->done < r->len && rc == 0) {
         pyb_addr at = r->addr + r->done;
         struct pyb_page *p = find(c, page_of(at));
-        if (!p && c->n_warm) {
-            fetch_warm(c);
-            p = find(c, page_of(at));
-        }
         if (p) {
             c->hits++;
         } else {
@@ -278,7 +252,6 @@ static int read_range(struct pyb_cache *c, struct pyb_range *r, size_t n_followi
             if (rc || !(p = find(c, page_of(at))))
                 break;
         }
-        p->asked = true;
         size_t offset = (size_t)(at % PYB_PAGE);
         size_t want = PYB_PAGE - offset;
         if (want > r->len - r->done)
@@ -330,8 +303,6 @@ void pyb_cache_invalidate(struct pyb_memory *m)
     struct pyb_cache *c = cache_of(m);
     if (c->keep)
         return;
-    if (c->keep_warm)
-        note_warm(c);
     if (c->n_used)
         memset(c->buckets, 0xff, c->n_buckets * sizeof(*c->buckets));
     c->n_used = 0;
@@ -431,12 +402,6 @@ int pyb_cache_open(struct pyb_ctx *ctx, struct pyb_memory *below, size_t max_pag
 static bool is_cache(const struct pyb_memory *m)
 {
     return m->ops->readv == pyb_cache_readv;
-}
-
-void pyb_cache_keep_warm(struct pyb_memory *m)
-{
-    if (is_cache(m))
-        cache_of(m)->keep_warm = true;
 }
 
 int pyb_cache_borrow(struct pyb_ctx *ctx, struct pyb_memory *below, struct pyb_memory **ret, struct pyb_error *err)

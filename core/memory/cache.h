@@ -9,7 +9,6 @@
 
 #define PYB_PAGE 4096u // whatever the host's page size is
 #define PYB_CACHE_BATCH 1024
-#define PYB_CACHE_WARM 512
 
 struct pyb_page {
     pyb_addr addr;
@@ -18,7 +17,6 @@ struct pyb_page {
     uint32_t chain; // next of the same bucket
     uint32_t newer, older;
     bool touched;   // asked for, not only loaded with others
-    bool asked;     // read, not only fetched ahead
 };
 struct pyb_cache {
     struct pyb_memory base;
@@ -33,9 +31,6 @@ struct pyb_cache {
     uint32_t n_buckets; // power of two
     uint32_t newest, oldest;
     uint64_t hits, misses;
-    bool keep_warm;       // pyb_cache_keep_warm()
-    uint32_t n_warm;      // pages asked for before the last invalidation, not fetched again yet
-    pyb_addr warm[PYB_CACHE_WARM];
     struct pyb_range batch[PYB_CACHE_BATCH];
     uint32_t batch_pages[PYB_CACHE_BATCH];
 };

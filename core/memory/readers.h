@@ -18,11 +18,6 @@ int pyb_callback_open(struct pyb_ctx *ctx, const struct pyb_target_desc *desc, s
  * bytes end early is cached with its length. pyb_memory_invalidate() empties it. Prefetch fills many pages by one vectored read.
  */
 int pyb_cache_open(struct pyb_ctx *ctx, struct pyb_memory *below, size_t max_pages, struct pyb_memory **ret, struct pyb_error *err);
-/**
- * The next moment is mostly like the last: from now on the first miss after an invalidation fetches all pages that were asked
- * for before it (at most 512) by one vectored read. For readers where that is one system call. No-op on others than a cache.
- */
-void pyb_cache_keep_warm(struct pyb_memory *m);
 /** The same in front of a reader that stays its owner's. */
 int pyb_cache_borrow(struct pyb_ctx *ctx, struct pyb_memory *below, struct pyb_memory **ret, struct pyb_error *err);
 uint64_t pyb_cache_hits(const struct pyb_memory *m);

@@ -9,6 +9,7 @@
 
 #include "interp/code.h"
 #include "interp/frame.h"
+#include "memory/cache.h"
 #include "memory/readers.h"
 
 static double now_us(void)
@@ -120,12 +121,18 @@ static int repeat(struct pyb_python *py, const struct pyb_memory *live, long n)
         return 1;
     uint64_t reads = live->n_reads, bytes = live->n_bytes;
     int code = 0;
+    struct pyb_range *pages = NULL; // what the sample before needed
+    size_t n_pages = 0, cap = 0;
     for (long i = 0; i < n && !code; i++) {
         double start = now_us();
         pyb_python_invalidate(py);
+        pyb_memory_prefetch(py->target->mem, pages, n_pages);
         code = sample(py);
         times[i] = now_us() - start;
+        if (!code)
+            code = pyb_cache_touched(py->target->mem, &pages, &n_pages, &cap);
     }
+    pyb_free(py->target->ctx, pages);
     qsort(times, (size_t)n, sizeof *times, compare_double);
     printf(", \"samples\": %ld, \"median_us\": %.2f, \"reads_per_sample\": %.2f, \"bytes_per_sample\": %.0f", n, times[n / 2],
            (double)(live->n_reads - reads) / (double)n, (double)(live->n_bytes - bytes) / (double)n);
@@ -174,7 +181,6 @@ int main(int argc, char **argv)
     if (pyb_live_open(&ctx, pid, &live, &err) || pyb_cache_open(&ctx, live, 0, &t.mem, &err) ||
         pyb_modules_from_pid(&t, &t.modules, &err))
         return failed("open", &err);
-    pyb_cache_keep_warm(t.mem);
     int code = run(&t, live, repeats ? strtol(argv[2], NULL, 10) : 0);
     pyb_modules_free(t.modules);
     pyb_memory_destroy(t.mem);
