@@ -50,9 +50,12 @@ static uint32_t lookup(const struct pyb_cache *c, pyb_addr page)
     return i;
 }
 
+// The page asked for last is mostly the one that is asked for next.
 static struct pyb_page *find(struct pyb_cache *c, pyb_addr page)
 {
-    uint32_t i = lookup(c, page);
+    uint32_t i = c->newest;
+    if (i == NONE || c->pages[i].addr != page)
+        i = lookup(c, page);
     if (i == NONE)
         return NULL;
     if (i != c->newest) {
