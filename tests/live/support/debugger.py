@@ -122,7 +122,13 @@ def gdb_batch(commands, pid=None, core=None, exe=None, args=None, plugin=True, g
 
 
 def gcore(target, path=None, gdb=None, timeout=180):
-    """A core of a living target made by GDB; returns its path. The target goes on."""
+    """A core of a living target made by GDB; returns its path. The target goes on.
+
+    By the GDB of the target's own root, if that has one: GDB 13 takes mappings that a newer libc or Python has
+    named ("[anon: glibc: pthread stack]") for files and leaves them out.
+    """
+    if gdb is None and target.interpreter is not None and target.interpreter.root:
+        gdb = next((found for found in gdbs() if found.root == target.interpreter.root), None)
     path = str(path or os.path.join(target.folder, "gcore.core"))
     done = gdb_batch(["generate-core-file " + path], pid=target.pid, plugin=False, gdb=gdb, timeout=timeout,
                      folders=[target.folder])
