@@ -32,16 +32,18 @@ static uint64_t field(struct head *h, struct pyb_field f)
     return pyb_has_field(f) ? pyb_get_uint(&h->bytes, (size_t)f.offset, f.width) : 0;
 }
 
-// A core without its executable lacks .rodata, and the type's name with it: then the type is told by being a static type (its own type is
-// `type`, whose type is itself) whose instances have the size of a code object.
+// A core without its executable lacks .rodata, and the type's name with it: then the type is told by being a
+// static type (its own type is `type`, whose type is itself) whose instances have the size of a code object.
 static bool shaped_like_code(struct pyb_python *py, pyb_addr type)
 {
     const struct pyb_layout *l = &py->layout;
-    uint64_t expected = pyb_has_field(l->code_code_adaptive) ? (uint64_t)l->code_code_adaptive.offset : l->code_size;
+    uint64_t expected = pyb_has_field(l->code_code_adaptive) ? (uint64_t)l->code_code_adaptive.offset
+                                                             : l->code_size;
     int64_t basicsize;
     pyb_addr meta, meta_meta;
     return !pyb_field_int(py, type, l->type_basicsize, &basicsize, NULL) && basicsize == (int64_t)expected &&
-           !pyb_field_ptr(py, type, l->obj_type, &meta, NULL) && !pyb_field_ptr(py, meta, l->obj_type, &meta_meta, NULL) &&
+           !pyb_field_ptr(py, type, l->obj_type, &meta, NULL) &&
+           !pyb_field_ptr(py, meta, l->obj_type, &meta_meta, NULL) &&
            meta == meta_meta;
 }
 
@@ -51,7 +53,8 @@ static bool named_code(struct pyb_python *py, pyb_addr type)
     uint64_t flags, heap = l->tpflags_heaptype == PYB_ABSENT ? 1u << 9 : (uint64_t)l->tpflags_heaptype;
     pyb_addr name_at;
     char name[sizeof "code"];
-    if (pyb_field_ptr(py, type, l->type_name, &name_at, NULL) || pyb_field_uint(py, type, l->type_flags, &flags, NULL) ||
+    if (pyb_field_ptr(py, type, l->type_name, &name_at, NULL) ||
+        pyb_field_uint(py, type, l->type_flags, &flags, NULL) ||
         (flags & heap)) // a class called `code` is a heap type
         return false;
     if (pyb_read_bytes(py->target->mem, name_at, name, sizeof name, NULL))
@@ -125,7 +128,8 @@ static const char *text(struct pyb_python *py, struct code_entry *e, pyb_addr ad
     bool cut = false;
     int code = pyb_string_read(py, addr, PYB_STRING_MAX, &py->arena, &s, &cut, &err);
     if (code && !e->code.note)
-        e->code.note = pyb_arena_printf(&py->arena, "%s of the code object cannot be read: %s", what, err.what);
+        e->code.note = pyb_arena_printf(&py->arena, "%s of the code object cannot be read: %s", what,
+                                        err.what);
     if (cut && !e->code.note)
         e->code.note = pyb_arena_printf(&py->arena, "%s cut at %u characters", what, PYB_STRING_MAX);
     return code ? NULL : s;
@@ -212,13 +216,14 @@ static int build(struct pyb_python *py, pyb_addr addr, const struct identity *id
     return pyb_map_put(&py->codes, addr, (uintptr_t)e);
 }
 
-// An address is used again sooner than one thinks, with the same pointers too. Where each code object has a number of its
-// own (co_version, 3.11+) that decides; else what the pointers lead to is compared.
+// An address is used again sooner than one thinks, with the same pointers too. Where each code object has a
+// number of its own (co_version, 3.11+) that decides; else what the pointers lead to is compared.
 static bool still(struct pyb_python *py, const struct code_entry *e, const struct identity *id)
 {
     const struct pyb_code *c = &e->code;
     if (c->id_name != id->name || c->id_filename != id->filename || c->id_linetable != id->linetable ||
-        c->firstlineno != id->firstlineno || c->flags != (uint32_t)id->flags || c->id_version != id->version ||
+        c->firstlineno != id->firstlineno || c->flags != (uint32_t)id->flags ||
+        c->id_version != id->version ||
         e->id_bytecode != id->bytecode || e->id_qualname != id->qualname || e->id_units != id->code_units)
         return false;
     if (id->version)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Code objects: names, file, line table; cached in the session by address and revalidated after the target ran (same name, file and line table
- * pointers, first line and co_version where there is one). Mirrors Include/cpython/code.h, Include/code.h of each version.
+ * Code objects: names, file, line table; cached in the session by address and revalidated after the target
+ * ran (same name, file and line table pointers, first line and co_version where there is one). Mirrors
+ * Include/cpython/code.h, Include/code.h of each version.
  */
 #ifndef PYB_INTERP_CODE_H
 #define PYB_INTERP_CODE_H
@@ -23,23 +24,36 @@ struct pyb_code {
     pyb_addr id_name, id_filename, id_linetable; uint64_t id_version;
     uint32_t generation;
 };
-/** True if the object at addr is a code object (its type is the interpreter's code type, by name, verified once). */
+/**
+ * True if the object at addr is a code object (its type is the interpreter's code type, by name, verified
+ * once).
+ */
 bool pyb_code_check(struct pyb_python *py, pyb_addr addr);
 /**
- * Announces code objects that are going to be asked for: the heads of those not known yet, or not since the target ran, are read by one
- * vectored read into the cache in front of the target's memory.
+ * Announces code objects that are going to be asked for: the heads of those not known yet, or not since the
+ * target ran, are read by one vectored read into the cache in front of the target's memory.
  */
 void pyb_code_prefetch(struct pyb_python *py, const pyb_addr *addrs, size_t n);
 /** *ret belongs to py. PYB_E_CORRUPT: not a code object. */
 int pyb_code_get(struct pyb_python *py, pyb_addr addr, const struct pyb_code **ret, struct pyb_error *err);
 
 struct pyb_position { int32_t line, end_line, column, end_column; }; // -1: none
-/** Where the instruction at byte offset lasti is (lasti < 0: the first line). All -1 when the table cannot be had. */
-int pyb_code_position(struct pyb_python *py, const struct pyb_code *code, int32_t lasti, struct pyb_position *ret, struct pyb_error *err);
+/**
+ * Where the instruction at byte offset lasti is (lasti < 0: the first line). All -1 when the table cannot be
+ * had.
+ */
+int pyb_code_position(struct pyb_python *py, const struct pyb_code *code, int32_t lasti,
+                      struct pyb_position *ret, struct pyb_error *err);
 
-/** Decoders, pure: over bytes only. Offsets in bytes. Formats as layout's linetable column says. Mirror Objects/lnotab_notes.txt, Objects/locations.md,
- *  Python/... of each version. An entry covers [start, end); the instruction at lasti decides. A malformed table gives what precedes the fault. */
-void pyb_lines_lnotab(const uint8_t *table, size_t len, int32_t firstlineno, int32_t lasti, bool signed_deltas, struct pyb_position *ret);
-void pyb_lines_linetable310(const uint8_t *table, size_t len, int32_t firstlineno, int32_t lasti, struct pyb_position *ret);
-void pyb_lines_locations(const uint8_t *table, size_t len, int32_t firstlineno, int32_t lasti, struct pyb_position *ret);
+/**
+ * Decoders, pure: over bytes only. Offsets in bytes. Formats as layout's linetable column says. An entry covers
+ * [start, end); the instruction at lasti decides. A malformed table gives what precedes the fault. Mirror
+ * Objects/lnotab_notes.txt and Objects/locations.md of each version.
+ */
+void pyb_lines_lnotab(const uint8_t *table, size_t len, int32_t firstlineno, int32_t lasti,
+                      bool signed_deltas, struct pyb_position *ret);
+void pyb_lines_linetable310(const uint8_t *table, size_t len, int32_t firstlineno, int32_t lasti,
+                            struct pyb_position *ret);
+void pyb_lines_locations(const uint8_t *table, size_t len, int32_t firstlineno, int32_t lasti,
+                         struct pyb_position *ret);
 #endif

@@ -54,20 +54,22 @@ bool pyb_code_lines_same(struct pyb_python *py, const struct code_entry *e)
     uint8_t part[4096];
     for (size_t i = 0; i < e->code.linetable_len;) {
         size_t n = e->code.linetable_len - i < sizeof part ? e->code.linetable_len - i : sizeof part;
-        if (pyb_read_bytes(py->target->mem, table.data + i, part, n, NULL) || memcmp(part, e->code.linetable + i, n))
+        if (pyb_read_bytes(py->target->mem, table.data + i, part, n, NULL) ||
+            memcmp(part, e->code.linetable + i, n))
             return false;
         i += n;
     }
     return true;
 }
 
-static int decode(const struct pyb_layout *l, const struct pyb_code *c, int32_t lasti, struct pyb_position *ret,
-                  struct pyb_error *err)
+static int decode(const struct pyb_layout *l, const struct pyb_code *c, int32_t lasti,
+                  struct pyb_position *ret, struct pyb_error *err)
 {
     switch (l->line_table) {
     case PYB_LNOTAB_27:
     case PYB_LNOTAB_36:
-        pyb_lines_lnotab(c->linetable, c->linetable_len, c->firstlineno, lasti, l->line_table == PYB_LNOTAB_36, ret);
+        pyb_lines_lnotab(c->linetable, c->linetable_len, c->firstlineno, lasti,
+                         l->line_table == PYB_LNOTAB_36, ret);
         return 0;
     case PYB_LINETABLE_310:
         pyb_lines_linetable310(c->linetable, c->linetable_len, c->firstlineno, lasti, ret);
@@ -80,8 +82,8 @@ static int decode(const struct pyb_layout *l, const struct pyb_code *c, int32_t 
     }
 }
 
-int pyb_code_position(struct pyb_python *py, const struct pyb_code *code, int32_t lasti, struct pyb_position *ret,
-                      struct pyb_error *err)
+int pyb_code_position(struct pyb_python *py, const struct pyb_code *code, int32_t lasti,
+                      struct pyb_position *ret, struct pyb_error *err)
 {
     struct code_entry *e = (struct code_entry *)code; // py's own: it gave the pointer out as const
     *ret = (struct pyb_position){-1, -1, -1, -1};

@@ -8,7 +8,8 @@
 #include "interp/code.h"
 #include "interp/frame_chain.h"
 
-#define NO_MONITORING_EVENTS 0x2000000u // CO_NO_MONITORING_EVENTS (3.13+): code that the interpreter made for itself
+// CO_NO_MONITORING_EVENTS (3.13+): code that the interpreter made for itself
+#define NO_MONITORING_EVENTS 0x2000000u
 #define TLBC_MAX 65536
 #define PREFETCH 512
 
@@ -33,7 +34,8 @@ static int walk(struct pyb_chain *c, struct pyb_error *err)
     case PYB_WALKER_IFRAME:
         return pyb_walk_iframes(c, err);
     default:
-        return pyb_fail(err, PYB_E_UNSUPPORTED, "the layout %s does not say how frames are chained", c->py->layout.name);
+        return pyb_fail(err, PYB_E_UNSUPPORTED, "the layout %s does not say how frames are chained",
+                        c->py->layout.name);
     }
 }
 
@@ -65,7 +67,8 @@ static pyb_addr bytecode_of(struct builder *b, const struct pyb_link *link)
     if (b->tlbc_of == b->code->addr && b->tlbc_index == link->tlbc_index)
         return b->tlbc_bytecode;
     int64_t count = 0;
-    pyb_addr entry = b->code->tlbc + (uint32_t)l->codearray_entries.offset + (uint64_t)link->tlbc_index * l->ptr_size;
+    pyb_addr entry = b->code->tlbc + (uint32_t)l->codearray_entries.offset +
+                     (uint64_t)link->tlbc_index * l->ptr_size;
     pyb_addr copy = 0;
     if (pyb_field_int(py, b->code->tlbc, l->codearray_count, &count, NULL) || count > TLBC_MAX ||
         link->tlbc_index >= count || pyb_read_ptr(py->target->mem, entry, &copy, NULL) || !copy)
@@ -113,8 +116,10 @@ static int add_frame(struct builder *b, size_t i, struct pyb_error *err)
         if (pyb_code_get(c->py, link->code, &b->code, &b->why)) {
             if (err)
                 *err = b->why;
-            if (i == 0 && b->why.code == PYB_E_CORRUPT && c->py->layout.walker == PYB_WALKER_CFRAME && c->n > 1) {
-                b->out->note = pyb_arena_printf(c->arena, "the innermost frame, at 0x%llx, is just being removed",
+            if (i == 0 && b->why.code == PYB_E_CORRUPT && c->py->layout.walker == PYB_WALKER_CFRAME &&
+                c->n > 1) {
+                b->out->note = pyb_arena_printf(c->arena,
+                                                "the innermost frame, at 0x%llx, is just being removed",
                                                 (unsigned long long)link->addr);
                 return 1; // 3.11 gives its code back before it unlinks it
             }
@@ -177,8 +182,8 @@ static int build(struct pyb_chain *c, struct pyb_frames *out, struct pyb_error *
     return 0;
 }
 
-int pyb_frames_read(struct pyb_python *py, const struct pyb_tstate *t, uint32_t max_frames, struct pyb_arena *arena,
-                    struct pyb_frames *ret, struct pyb_error *err)
+int pyb_frames_read(struct pyb_python *py, const struct pyb_tstate *t, uint32_t max_frames,
+                    struct pyb_arena *arena, struct pyb_frames *ret, struct pyb_error *err)
 {
     *ret = (struct pyb_frames){0};
     struct pyb_chain chain;

@@ -2,10 +2,11 @@
 /**
  * The Python frames of one thread state, innermost first, and the evaluations they belong to.
  *
- * Three walkers: PyFrameObject (2.7-3.10), cframe + interpreter frame (3.11-3.12), interpreter frame (3.13+). An *evaluation* is one activation
- * of the evaluation function on the C stack: it runs one Python frame (to 3.10) or a run of them (3.11+), and from 3.11 leaves a struct there:
- * 3.11: the _PyCFrame; 3.12+: the entry shim _PyInterpreterFrame (owner C stack / interpreter).
- * Mirrors Include/internal/pycore_frame.h, Include/internal/pycore_interpframe_structs.h, Include/cpython/frameobject.h.
+ * Three walkers: PyFrameObject (2.7-3.10), cframe + interpreter frame (3.11-3.12), interpreter frame (3.13+).
+ * An *evaluation* is one activation of the evaluation function on the C stack: it runs one Python frame (to
+ * 3.10) or a run of them (3.11+), and from 3.11 leaves a struct there: 3.11: the _PyCFrame; 3.12+: the entry
+ * shim _PyInterpreterFrame (owner C stack / interpreter). Mirrors Include/internal/pycore_frame.h,
+ * Include/internal/pycore_interpframe_structs.h, Include/cpython/frameobject.h.
  */
 #ifndef PYB_INTERP_FRAME_H
 #define PYB_INTERP_FRAME_H
@@ -31,7 +32,10 @@ struct pyb_frames {
     bool complete;
     const char *note;        // why and where it ends, when not complete
 };
-/** At most max_frames; longer stacks end with a note. A chain that turns into a cycle or unreadable memory is a result with a note, not an error. */
-int pyb_frames_read(struct pyb_python *py, const struct pyb_tstate *t, uint32_t max_frames, struct pyb_arena *arena,
-                    struct pyb_frames *ret, struct pyb_error *err);
+/**
+ * At most max_frames; longer stacks end with a note. A chain that turns into a cycle or unreadable memory is
+ * a result with a note, not an error.
+ */
+int pyb_frames_read(struct pyb_python *py, const struct pyb_tstate *t, uint32_t max_frames,
+                    struct pyb_arena *arena, struct pyb_frames *ret, struct pyb_error *err);
 #endif

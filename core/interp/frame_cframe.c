@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// 3.11 and 3.12: the _PyCFrame of the innermost evaluation leads to its current frame, `previous` to all others.
+// 3.11 and 3.12: the _PyCFrame of the innermost evaluation leads to its current frame, `previous` to all
+// others.
 #include "base/error.h"
 #include "interp/frame_chain.h"
 
@@ -26,14 +27,16 @@ struct walk {
     bool linked;      // the innermost evaluation's chain leads where its caller says
 };
 
-// One without a current frame has to be the thread state's own, or a greenlet's first, which lies further up the stack.
+// One without a current frame has to be the thread state's own, or a greenlet's first, which lies further up
+// the stack.
 static bool may_be_outermost(const struct walk *w, const struct cframe *outer)
 {
     return outer->current || (outer->addr && (outer->addr == w->c->t->base || outer->addr > w->here.addr));
 }
 
-// Where an evaluation has linked its _PyCFrame but not yet set current_frame, that holds what the stack held before. A real
-// chain leads from the evaluation's outermost frame to the frame that was current when it began.
+// Where an evaluation has linked its _PyCFrame but not yet set current_frame, that holds what the stack held
+// before. A real chain leads from the evaluation's outermost frame to the frame that was current when it
+// began.
 static int close_evaluation(struct walk *w, pyb_addr previous, struct pyb_error *err)
 {
     struct cframe outer;

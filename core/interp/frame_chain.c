@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Collecting links: growth, the limit on frames, cycles; decoding one interpreter frame, and reading ahead of it.
+// Collecting links: growth, the limit on frames, cycles; decoding one interpreter frame, and reading ahead of
+// it.
 #include "interp/frame_chain.h"
 
 #include <stdarg.h>
@@ -27,8 +28,8 @@ static size_t iframe_extent(const struct pyb_layout *l)
     return most;
 }
 
-void pyb_chain_init(struct pyb_chain *c, struct pyb_python *py, const struct pyb_tstate *t, uint32_t max_frames,
-                    struct pyb_arena *arena)
+void pyb_chain_init(struct pyb_chain *c, struct pyb_python *py, const struct pyb_tstate *t,
+                    uint32_t max_frames, struct pyb_arena *arena)
 {
     *c = (struct pyb_chain){.py = py, .t = t, .arena = arena, .max_frames = max_frames, .power = 1,
                              .iframe_extent = iframe_extent(&py->layout)};
@@ -64,7 +65,8 @@ static int append(struct pyb_chain *c, const struct pyb_link *link, struct pyb_e
 {
     if (c->n == c->cap) {
         size_t cap = c->cap ? c->cap * 2 : 64;
-        void *links = pyb_realloc(c->py->target->ctx, c->links, c->cap * sizeof *c->links, cap * sizeof *c->links);
+        void *links = pyb_realloc(c->py->target->ctx, c->links, c->cap * sizeof *c->links,
+                                  cap * sizeof *c->links);
         if (!links)
             return pyb_fail(err, PYB_E_NOMEM, "no memory for a stack of more than %zu frames", c->cap);
         c->links = links;
@@ -78,7 +80,8 @@ static int append(struct pyb_chain *c, const struct pyb_link *link, struct pyb_e
 static void cut_repeats(struct pyb_chain *c, size_t period)
 {
     size_t first = 0;
-    while (first + period < c->n && (!c->links[first].addr || c->links[first].addr != c->links[first + period].addr))
+    while (first + period < c->n &&
+           (!c->links[first].addr || c->links[first].addr != c->links[first + period].addr))
         first++;
     if (first + period < c->n)
         c->n = first + period;
@@ -157,13 +160,15 @@ int pyb_chain_broken(struct pyb_chain *c, const struct pyb_error *why, const cha
     }
 }
 
-// Frames are pushed one after another into chunks: one read fetches many. The current chunk is used up to datastack_top.
+// Frames are pushed one after another into chunks: one read fetches many. The current chunk is used up to
+// datastack_top.
 static void first_chunk(struct pyb_chain *c)
 {
     const struct pyb_layout *l = &c->py->layout;
     pyb_addr chunk = 0, top = 0;
     if (pyb_field_ptr(c->py, c->t->addr, l->tstate_datastack_chunk, &chunk, NULL) || !chunk ||
-        pyb_field_ptr(c->py, c->t->addr, l->tstate_datastack_top, &top, NULL) || top <= chunk || top - chunk > CHUNK_MAX)
+        pyb_field_ptr(c->py, c->t->addr, l->tstate_datastack_top, &top, NULL) || top <= chunk ||
+        top - chunk > CHUNK_MAX)
         top = chunk + CHUNK_USUAL;
     c->chunk = (struct pyb_frame_chunk){.addr = chunk, .length = top - chunk};
 }
@@ -193,8 +198,8 @@ static void read_ahead(struct pyb_chain *c, pyb_addr frame)
     uint64_t length = CHUNK_USUAL;
     if (frame < k->previous || frame - k->previous >= CHUNK_MAX)
         return;
-    if (frame - k->previous >= length && (pyb_field_uint(c->py, k->previous, l->chunk_length, &length, NULL) ||
-                                          frame - k->previous >= length))
+    if (frame - k->previous >= length &&
+        (pyb_field_uint(c->py, k->previous, l->chunk_length, &length, NULL) || frame - k->previous >= length))
         return;
     *k = (struct pyb_frame_chunk){.addr = k->previous, .length = length < CHUNK_MAX ? length : CHUNK_MAX};
     load_chunk(c);
@@ -210,15 +215,17 @@ int pyb_iframe_read(struct pyb_chain *c, pyb_addr addr, struct pyb_iframe *ret, 
     const struct pyb_layout *l = &c->py->layout;
     uint8_t data[IFRAME_MAX];
     size_t size = c->iframe_extent;
-    if (size == 0 || size > IFRAME_MAX || !pyb_has_field(l->iframe_executable) || !pyb_has_field(l->iframe_owner))
+    if (size == 0 || size > IFRAME_MAX || !pyb_has_field(l->iframe_executable) ||
+        !pyb_has_field(l->iframe_owner))
         return pyb_fail(err, PYB_E_UNSUPPORTED, "the layout %s has no interpreter frames", l->name);
     if (addr % l->ptr_size)
         return pyb_fail_at(err, PYB_E_CORRUPT, addr, size, "not the address of a frame");
     read_ahead(c, addr);
-    int code = pyb_read_bytes(c->py->target->mem, addr, data, size, err);
+    const void *at;
+    int code = pyb_view_bytes(c->py->target->mem, addr, data, size, &at, err);
     if (code)
         return code;
-    struct pyb_bytes b = pyb_memory_bytes(c->py->target->mem, data, size);
+    struct pyb_bytes b = pyb_memory_bytes(c->py->target->mem, at, size);
     bool previous = l->instr_is_previous == 1;
     pyb_addr instr = get(&b, previous ? l->iframe_prev_instr : l->iframe_instr_ptr);
     uint64_t tlbc = get(&b, l->iframe_tlbc_index);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * The chain of frames as it lies in memory, before it is believed: what the walkers collect (frame_object.c for 2.7 to
- * 3.10, frame_cframe.c for 3.11 and 3.12, frame_iframe.c for 3.13 on) and frame.c turns into frames and evaluations.
+ * The chain of frames as it lies in memory, before it is believed: what the walkers collect (frame_object.c
+ * for 2.7 to 3.10, frame_cframe.c for 3.11 and 3.12, frame_iframe.c for 3.13 on) and frame.c turns into
+ * frames and evaluations.
  */
 #ifndef PYB_INTERP_FRAME_CHAIN_H
 #define PYB_INTERP_FRAME_CHAIN_H
@@ -37,12 +38,15 @@ struct pyb_chain {
     const char *note;          // why it ended early
 };
 
-void pyb_chain_init(struct pyb_chain *c, struct pyb_python *py, const struct pyb_tstate *t, uint32_t max_frames,
-                    struct pyb_arena *arena);
+void pyb_chain_init(struct pyb_chain *c, struct pyb_python *py, const struct pyb_tstate *t,
+                    uint32_t max_frames, struct pyb_arena *arena);
 void pyb_chain_deinit(struct pyb_chain *c);
 /** Forgets all links. */
 void pyb_chain_reset(struct pyb_chain *c);
-/** Appends a frame. 1: go on, 0: the chain ends here (a note says why: a cycle, the limit), negative: no memory. */
+/**
+ * Appends a frame. 1: go on, 0: the chain ends here (a note says why: a cycle, the limit), negative: no
+ * memory.
+ */
 int pyb_chain_frame(struct pyb_chain *c, const struct pyb_link *link, struct pyb_error *err);
 /** As above for a shim: closes the current evaluation. */
 int pyb_chain_shim(struct pyb_chain *c, pyb_addr addr, struct pyb_error *err);
@@ -50,7 +54,10 @@ int pyb_chain_shim(struct pyb_chain *c, pyb_addr addr, struct pyb_error *err);
 int pyb_chain_end(struct pyb_chain *c, pyb_addr stack_addr, struct pyb_error *err);
 /** Says why the chain ends early. */
 void pyb_chain_note(struct pyb_chain *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/** 0: the chain ends with the reason as a note; negative: err is no property of the chain and the call must fail. */
+/**
+ * 0: the chain ends with the reason as a note; negative: err is no property of the chain and the call must
+ * fail.
+ */
 int pyb_chain_broken(struct pyb_chain *c, const struct pyb_error *why, const char *what, pyb_addr addr);
 
 /** An interpreter frame (3.11+), decoded. */
@@ -64,8 +71,8 @@ struct pyb_iframe {
 int pyb_iframe_read(struct pyb_chain *c, pyb_addr addr, struct pyb_iframe *ret, struct pyb_error *err);
 
 /**
- * 3.11 and 3.12: address of the calling evaluation's _PyCFrame when that at `top` is not filled in yet; `said` is what its
- * `previous` holds. 0: not found.
+ * 3.11 and 3.12: address of the calling evaluation's _PyCFrame when that at `top` is not filled in yet;
+ * `said` is what its `previous` holds. 0: not found.
  */
 pyb_addr pyb_find_calling_cframe(struct pyb_chain *c, pyb_addr top, pyb_addr said);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// 3.13 on: interpreter frames by `previous`; a shim on the C stack closes the run of frames of each evaluation.
+// 3.13 on: interpreter frames by `previous`; a shim on the C stack closes the run of frames of each
+// evaluation.
 #include "base/error.h"
 #include "interp/frame_chain.h"
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// 2.7 to 3.10: PyFrameObject by f_back; each has an evaluation of its own, which leaves nothing on the C stack.
+// 2.7 to 3.10: PyFrameObject by f_back; each has an evaluation of its own, which leaves nothing on the C
+// stack.
 #include "base/error.h"
 #include "interp/frame_chain.h"
 
@@ -12,7 +13,8 @@ static size_t end_of(struct pyb_field f)
 
 static size_t extent(const struct pyb_layout *l)
 {
-    size_t ends[] = {end_of(l->frame_back), end_of(l->frame_code), end_of(l->frame_lasti), end_of(l->frame_gen)};
+    size_t ends[] = {end_of(l->frame_back), end_of(l->frame_code), end_of(l->frame_lasti),
+                     end_of(l->frame_gen)};
     size_t most = 0;
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         most = ends[i] > most ? ends[i] : most;
@@ -30,10 +32,11 @@ static int read_frame(struct pyb_chain *c, pyb_addr addr, struct pyb_link *ret, 
         return pyb_fail(err, PYB_E_UNSUPPORTED, "the layout %s has no frame objects", l->name);
     if (addr % l->ptr_size)
         return pyb_fail_at(err, PYB_E_CORRUPT, addr, size, "not the address of a frame");
-    int code = pyb_read_bytes(c->py->target->mem, addr, data, size, err);
+    const void *at;
+    int code = pyb_view_bytes(c->py->target->mem, addr, data, size, &at, err);
     if (code)
         return code;
-    struct pyb_bytes b = pyb_memory_bytes(c->py->target->mem, data, size);
+    struct pyb_bytes b = pyb_memory_bytes(c->py->target->mem, at, size);
     int64_t lasti = pyb_get_int(&b, (size_t)l->frame_lasti.offset, l->frame_lasti.width);
     *ret = (struct pyb_link){
         .addr = addr,

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// 3.11 and 3.12: the evaluation that called the innermost one, when the latter's _PyCFrame is not filled in yet.
+// 3.11 and 3.12: the evaluation that called the innermost one, when the latter's _PyCFrame is not filled in
+// yet.
 //
-// _PyEval_EvalFrameDefault links its _PyCFrame first and fills both its members some ten instructions later (all
-// compilers reorder them so); until then only a register knows the outer one. It is a local of an outer evaluation, so it lies
-// further up the C stack, and a real one proves itself: it leads, always up the stack, to the thread state's own, its
-// current frame is in use, and its outermost frame points to the frame that is current one evaluation further out.
+// _PyEval_EvalFrameDefault links its _PyCFrame first and fills both its members some ten instructions later
+// (all compilers reorder them so); until then only a register knows the outer one. It is a local of an outer
+// evaluation, so it lies further up the C stack, and a real one proves itself: it leads, always up the stack,
+// to the thread state's own, its current frame is in use, and its outermost frame points to the frame that is
+// current one evaluation further out.
 #include "base/error.h"
 #include "interp/frame_chain.h"
 
@@ -70,7 +72,8 @@ static bool proves_itself(struct pyb_chain *c, pyb_addr addr)
            leads_to(c, current, &began) && began == outer_current && reaches_base(c, previous);
 }
 
-// Any word up the stack may be the beginning of one; few have what looks like a pointer to another in the right place.
+// Any word up the stack may be the beginning of one; few have what looks like a pointer to another in the
+// right place.
 static bool looks_right(const struct pyb_chain *c, struct pyb_bytes *b, size_t at, pyb_addr addr)
 {
     const struct pyb_layout *l = &c->py->layout;
@@ -96,7 +99,8 @@ pyb_addr pyb_find_calling_cframe(struct pyb_chain *c, pyb_addr top, pyb_addr sai
             return 0;
         struct pyb_bytes b = pyb_memory_bytes(c->py->target->mem, block, n);
         for (size_t i = 0; i < BLOCK && i + l->cframe_size <= n; i += l->ptr_size)
-            if (looks_right(c, &b, i, at + done + i) && (proves_itself(c, at + done + i) || ++tries == MAX_TRIES))
+            if (looks_right(c, &b, i, at + done + i) && (proves_itself(c, at + done + i) ||
+                                                         ++tries == MAX_TRIES))
                 return tries == MAX_TRIES ? 0 : at + done + i;
     }
     return 0;

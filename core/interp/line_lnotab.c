@@ -11,9 +11,10 @@ static bool line_ok(int64_t line)
     return line >= INT32_MIN && line <= INT32_MAX;
 }
 
-// PyCode_Addr2Line: a pair says how far the next line's first instruction is, and by how much the line grows there.
-void pyb_lines_lnotab(const uint8_t *table, size_t len, int32_t firstlineno, int32_t lasti, bool signed_deltas,
-                      struct pyb_position *ret)
+// PyCode_Addr2Line: a pair says how far the next line's first instruction is, and by how much the line grows
+// there.
+void pyb_lines_lnotab(const uint8_t *table, size_t len, int32_t firstlineno, int32_t lasti,
+                      bool signed_deltas, struct pyb_position *ret)
 {
     *ret = nowhere;
     int64_t line = firstlineno;
@@ -29,7 +30,8 @@ void pyb_lines_lnotab(const uint8_t *table, size_t len, int32_t firstlineno, int
     ret->line = (int32_t)line;
 }
 
-// PyLineTable_NextAddressRange: a pair is a range's length and its line's distance from the line before, -128: no line.
+// PyLineTable_NextAddressRange: a pair is a range's length and its line's distance from the line before,
+// -128: no line.
 void pyb_lines_linetable310(const uint8_t *table, size_t len, int32_t firstlineno, int32_t lasti,
                             struct pyb_position *ret)
 {

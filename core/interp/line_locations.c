@@ -93,7 +93,8 @@ static bool long_form(struct pyb_location_iter *it)
     return move_line(it, delta, span);
 }
 
-void pyb_location_iter_init(struct pyb_location_iter *it, const uint8_t *table, size_t len, int32_t firstlineno)
+void pyb_location_iter_init(struct pyb_location_iter *it, const uint8_t *table, size_t len,
+                            int32_t firstlineno)
 {
     *it = (struct pyb_location_iter){.table = table, .len = len, .line = firstlineno};
 }

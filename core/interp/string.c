@@ -72,8 +72,8 @@ static int next_char(struct reader *r, uint32_t *ret, struct pyb_error *err)
     return 1;
 }
 
-static int add_chars(struct pyb_python *py, const struct pyb_str *s, size_t max_chars, struct pyb_buf *out, bool *cut,
-                     struct pyb_error *err)
+static int add_chars(struct pyb_python *py, const struct pyb_str *s, size_t max_chars, struct pyb_buf *out,
+                     bool *cut, struct pyb_error *err)
 {
     struct reader r;
     begin(&r, py, s);
@@ -89,8 +89,8 @@ static int add_chars(struct pyb_python *py, const struct pyb_str *s, size_t max_
     return got < 0 ? got : 0;
 }
 
-static int add_bytes(struct pyb_python *py, const struct pyb_str *s, size_t max_chars, struct pyb_buf *out, bool *cut,
-                     struct pyb_error *err)
+static int add_bytes(struct pyb_python *py, const struct pyb_str *s, size_t max_chars, struct pyb_buf *out,
+                     bool *cut, struct pyb_error *err)
 {
     size_t n = s->length < max_chars ? (size_t)s->length : max_chars;
     *cut = n < s->length;
@@ -110,8 +110,8 @@ static int add_bytes(struct pyb_python *py, const struct pyb_str *s, size_t max_
     return code;
 }
 
-int pyb_string_read(struct pyb_python *py, pyb_addr addr, size_t max_chars, struct pyb_arena *arena, const char **ret,
-                    bool *ret_cut, struct pyb_error *err)
+int pyb_string_read(struct pyb_python *py, pyb_addr addr, size_t max_chars, struct pyb_arena *arena,
+                    const char **ret, bool *ret_cut, struct pyb_error *err)
 {
     struct pyb_str s;
     int code = pyb_str_header(py, addr, &s, err);

@@ -42,7 +42,8 @@ static uint64_t bits(struct head *h, struct pyb_bits b)
     return pyb_bits_get(b, word, h->bytes.big_endian);
 }
 
-static int read_head(struct pyb_python *py, pyb_addr addr, size_t size, struct head *ret, struct pyb_error *err)
+static int read_head(struct pyb_python *py, pyb_addr addr, size_t size, struct head *ret,
+                     struct pyb_error *err)
 {
     *ret = (struct head){.py = py, .addr = addr};
     if (size == 0 || size > HEAD_MAX)
@@ -63,7 +64,8 @@ static int type_flags(struct head *h, uint64_t *ret, struct pyb_error *err)
 
 static int not_a(const char *what, pyb_addr addr, struct pyb_error *err)
 {
-    return pyb_fail_at(err, PYB_E_CORRUPT, addr, 0, "the object at 0x%llx is not a %s", (unsigned long long)addr, what);
+    return pyb_fail_at(err, PYB_E_CORRUPT, addr, 0, "the object at 0x%llx is not a %s",
+                       (unsigned long long)addr, what);
 }
 
 static int finish(struct head *h, struct pyb_str *ret, struct pyb_error *err)
@@ -72,7 +74,8 @@ static int finish(struct head *h, struct pyb_str *ret, struct pyb_error *err)
         return pyb_fail(err, PYB_E_UNSUPPORTED, "the layout %s lacks members of str", h->py->layout.name);
     bool unit_ok = ret->unit == 1 || ret->unit == 2 || ret->unit == 4;
     if (!unit_ok || ret->length > LENGTH_MAX || ret->data + ret->length * ret->unit < ret->data)
-        return pyb_fail_at(err, PYB_E_CORRUPT, h->addr, 0, "the string at 0x%llx has %llu characters of %u bytes",
+        return pyb_fail_at(err, PYB_E_CORRUPT, h->addr, 0,
+                           "the string at 0x%llx has %llu characters of %u bytes",
                            (unsigned long long)h->addr, (unsigned long long)ret->length, ret->unit);
     return 0;
 }

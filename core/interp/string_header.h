@@ -3,8 +3,8 @@
  * Where the characters of a str or bytes object are, how many, and how wide. Reads the object's head and its
  * type's flags; the characters themselves are not touched.
  *
- * Mirrors PyASCIIObject, PyCompactUnicodeObject, PyUnicodeObject in Include/cpython/unicodeobject.h (3.3+), and
- * Include/unicodeobject.h, Include/stringobject.h (2.7).
+ * Mirrors PyASCIIObject, PyCompactUnicodeObject, PyUnicodeObject in Include/cpython/unicodeobject.h (3.3+),
+ * and Include/unicodeobject.h, Include/stringobject.h (2.7).
  */
 #ifndef PYB_INTERP_STRING_HEADER_H
 #define PYB_INTERP_STRING_HEADER_H

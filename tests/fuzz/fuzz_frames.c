@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Walking frames through damaged memory. A whole stack is built; the input says what is overwritten: kind (1), then
-// pieces of offset (2), width (1), value (as many bytes).
+// Walking frames through damaged memory. A whole stack is built; the input says what is overwritten: kind
+// (1), then pieces of offset (2), width (1), value (as many bytes).
 #define MADE_SIZE 16384u
 #include "../unit/made_objects.h"
 #include "interp/code.h"
@@ -27,7 +27,8 @@ static void build_iframes(struct world *w, pyb_addr code, pyb_addr other)
 {
     pyb_addr frame = 0;
     for (int i = 0; i < 9; i++)
-        frame = world_iframe(w, frame, i % 3 ? (i & 1 ? code : other) : 0, i * 2, i % 3 ? (unsigned)i & 1 : 3);
+        frame = i % 3 ? world_iframe(w, frame, i & 1 ? code : other, i * 2, (unsigned)i & 1)
+                      : world_iframe(w, frame, 0, 0, 3);
     w->t.top = frame;
 }
 

@@ -33,7 +33,8 @@ static int32_t get_int(struct input *in)
     return v;
 }
 
-static void decode(int format, const uint8_t *table, size_t len, int32_t first, int32_t lasti, struct pyb_position *ret)
+static void decode(int format, const uint8_t *table, size_t len, int32_t first, int32_t lasti,
+                   struct pyb_position *ret)
 {
     if (format == 4)
         pyb_lines_locations(table, len, first, lasti, ret);
@@ -66,8 +67,8 @@ static uint64_t check(struct input *in, int format, int step, int32_t first, uin
             if (!memcmp(seen, run + 1, sizeof seen))
                 continue;
             if (!wrong++)
-                fprintf(stderr, "first line %d, offset %d: %d-%d:%d-%d, the interpreter says %d-%d:%d-%d\n", first, offset,
-                        seen[0], seen[1], seen[2], seen[3], run[1], run[2], run[3], run[4]);
+                fprintf(stderr, "first line %d, offset %d: %d-%d:%d-%d, the interpreter says %d-%d:%d-%d\n",
+                        first, offset, seen[0], seen[1], seen[2], seen[3], run[1], run[2], run[3], run[4]);
         }
     }
     free(table);
@@ -94,7 +95,7 @@ int main(int argc, char **argv)
     if (ferror(in.file))
         die(&in, "read error");
     fclose(in.file);
-    printf("codes=%llu offsets=%llu differences=%llu\n", (unsigned long long)codes, (unsigned long long)offsets,
-           (unsigned long long)wrong);
+    printf("codes=%llu offsets=%llu differences=%llu\n", (unsigned long long)codes,
+           (unsigned long long)offsets, (unsigned long long)wrong);
     return wrong || !codes;
 }

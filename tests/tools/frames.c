@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// frames [-r N] PID: the Python frames of each thread as JSON, for tests that compare them with the target's own account.
-// -r N: reads everything N times more, as a sampler would, and says how long that took and how many reads it cost.
+// frames [-r N] PID: the Python frames of each thread as JSON, for tests that compare them with the target's
+// own account. -r N: reads everything N times more, as a sampler would, and says how long that took and how
+// many reads it cost.
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,23 +58,25 @@ static void put_frame(struct pyb_python *py, const struct pyb_pyframe *f, const 
     put_text(c->qualname);
     printf(", \"file\": ");
     put_text(c->filename);
-    printf(", \"line\": %d, \"end_line\": %d, \"column\": %d, \"end_column\": %d, \"lasti\": %d", p.line, p.end_line,
-           p.column, p.end_column, f->lasti);
-    printf(", \"entry\": %d, \"generator\": %d, \"jit\": %d, \"incomplete\": %d, \"evaluation\": %u, \"note\": ", f->entry,
-           f->generator, f->jit, f->incomplete, f->evaluation);
+    printf(", \"line\": %d, \"end_line\": %d, \"column\": %d, \"end_column\": %d, \"lasti\": %d", p.line,
+           p.end_line, p.column, p.end_column, f->lasti);
+    printf(", \"entry\": %d, \"generator\": %d, \"jit\": %d, \"incomplete\": %d", f->entry,
+           f->generator, f->jit, f->incomplete);
+    printf(", \"evaluation\": %u, \"note\": ", f->evaluation);
     put_text(c->note);
     printf("}");
 }
 
-static int put_thread(struct pyb_python *py, const struct pyb_tstate *t, struct pyb_arena *arena, const char *separator)
+static int put_thread(struct pyb_python *py, const struct pyb_tstate *t, struct pyb_arena *arena,
+                      const char *separator)
 {
     struct pyb_frames r;
     struct pyb_error err = {0};
     double start = now_us();
     if (pyb_frames_read(py, t, 1000000, arena, &r, &err))
         return failed("frames", &err);
-    printf("%s\n {\"native_tid\": %d, \"ident\": %" PRIu64 ", \"us\": %.1f, \"complete\": %s, \"note\": ", separator, t->native_tid,
-           t->thread_id, now_us() - start, r.complete ? "true" : "false");
+    printf("%s\n {\"native_tid\": %d, \"ident\": %" PRIu64 ", \"us\": %.1f, \"complete\": %s, \"note\": ",
+           separator, t->native_tid, t->thread_id, now_us() - start, r.complete ? "true" : "false");
     put_text(r.note);
     printf(", \"evaluations\": [");
     for (uint32_t i = 0; i < r.n_evaluations; i++)
@@ -134,7 +137,8 @@ static int repeat(struct pyb_python *py, const struct pyb_memory *live, long n)
     }
     pyb_free(py->target->ctx, pages);
     qsort(times, (size_t)n, sizeof *times, compare_double);
-    printf(", \"samples\": %ld, \"median_us\": %.2f, \"reads_per_sample\": %.2f, \"bytes_per_sample\": %.0f", n, times[n / 2],
+    printf(", \"samples\": %ld, \"median_us\": %.2f, \"reads_per_sample\": %.2f, \"bytes_per_sample\": %.0f",
+           n, times[n / 2],
            (double)(live->n_reads - reads) / (double)n, (double)(live->n_bytes - bytes) / (double)n);
     free(times);
     return code != 0;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// stops PID SIGNAL REPORT COUNT [SEED]: stops a one-threaded target (spin.py) at random instructions, reads its frames, and has
-// faulthandler's C handler, queued before it goes on, write the stack of that same instruction into REPORT. Compares both line
-// by line; exit 0 only without differences. Where faulthandler itself is wrong or gives up, that is counted:
+// stops PID SIGNAL REPORT COUNT [SEED]: stops a one-threaded target (spin.py) at random instructions, reads
+// its frames, and has faulthandler's C handler, queued before it goes on, write the stack of that same
+// instruction into REPORT. Compares both line by line; exit 0 only without differences. Where faulthandler
+// itself is wrong or gives up, that is counted:
 //   given_up     3.14+ ends at "<invalid frame>" where globals are not set yet: what precedes must be equal
 //   shims        3.12 shows the shim of an evaluation that has no frame (any more) as a frame of "<shim>"
 //   trampolines  3.13+ shows the frame by which an inlined __init__ returns, of the file "__init__"
-//   unasked      3.13's crashes the target when the shim is the current frame; that of 3.11 and 3.12 when an evaluation is
-//                being set up: current_frame is stack garbage then
+//   unasked      3.13's crashes the target when the shim is the current frame; that of 3.11 and 3.12 when an
+//                evaluation is being set up: current_frame is stack garbage then
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -157,8 +158,10 @@ static void read_theirs(struct job *j, struct pyb_buf *out)
 
 static bool same(struct job *j, const struct pyb_buf *ours, struct pyb_buf *theirs)
 {
-    static const char invalid[] = "  <invalid frame>\n", shim[] = "  File \"<shim>\", line ??? in <interpreter trampoline>\n";
-    if (j->py->minor == 12 && j->empty_innermost && theirs->len && !strncmp(theirs->data, shim, sizeof shim - 1)) {
+    static const char invalid[] = "  <invalid frame>\n";
+    static const char shim[] = "  File \"<shim>\", line ??? in <interpreter trampoline>\n";
+    if (j->py->minor == 12 && j->empty_innermost && theirs->len &&
+        !strncmp(theirs->data, shim, sizeof shim - 1)) {
         remove_piece(theirs, 0, sizeof shim - 1);
         j->shims++;
     }
@@ -166,7 +169,8 @@ static bool same(struct job *j, const struct pyb_buf *ours, struct pyb_buf *thei
         j->trampolines += remove_all(theirs, "  File \"__init__\", line ??? in __init__\n");
     if (j->py->minor >= 13 && ends_with(theirs, invalid)) {
         j->given_up++;
-        return ours->len >= theirs->len && !memcmp(ours->data, theirs->data, theirs->len - (sizeof invalid - 1));
+        return ours->len >= theirs->len && !memcmp(ours->data, theirs->data,
+                                                   theirs->len - (sizeof invalid - 1));
     }
     return !strcmp(pyb_buf_str(ours), pyb_buf_str(theirs));
 }
@@ -219,7 +223,8 @@ static void one_stop(struct job *j)
         read_theirs(j, &theirs);
     j->unasked += !ask;
     if (ask && !same(j, &ours, &theirs) && j->differences++ < SHOWN)
-        fprintf(stderr, "stop %lu, ours:\n%sfaulthandler's:\n%s\n", j->stops, pyb_buf_str(&ours), pyb_buf_str(&theirs));
+        fprintf(stderr, "stop %lu, ours:\n%sfaulthandler's:\n%s\n", j->stops, pyb_buf_str(&ours),
+                pyb_buf_str(&theirs));
     pyb_buf_deinit(&ours);
     pyb_buf_deinit(&theirs);
 }
@@ -253,9 +258,10 @@ int main(int argc, char **argv)
         usleep((useconds_t)(rand_r(&seed) % 1500));
         one_stop(&j);
     }
-    printf("stops=%lu frames=%lu incomplete=%lu empty_evaluations=%lu given_up=%lu shims=%lu trampolines=%lu unasked=%lu "
-           "differences=%lu\n", j.stops, j.frames, j.incomplete, j.empty, j.given_up, j.shims, j.trampolines, j.unasked,
-           j.differences);
+    printf("stops=%lu frames=%lu incomplete=%lu empty_evaluations=%lu given_up=%lu shims=%lu trampolines=%lu "
+           "unasked=%lu "
+           "differences=%lu\n", j.stops, j.frames, j.incomplete, j.empty, j.given_up, j.shims, j.trampolines,
+           j.unasked, j.differences);
     pyb_python_free(j.py);
     pyb_modules_free(j.t.modules);
     pyb_memory_destroy(j.t.mem);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Layouts that no CPython has: every member a test needs, one after another. What reads through a layout must get along
- * with any; that the real rows are right is for tests/layout to show.
+ * Layouts that no CPython has: every member a test needs, one after another. What reads through a layout must
+ * get along with any; that the real rows are right is for tests/layout to show.
  */
 #ifndef PYB_TESTS_MADE_LAYOUT_H
 #define PYB_TESTS_MADE_LAYOUT_H

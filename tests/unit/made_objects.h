@@ -81,7 +81,8 @@ static inline void world_iframe_at(struct world *w, pyb_addr o, pyb_addr previou
     made_set(&w->f, o, l->iframe_owner, owner);
 }
 
-static inline pyb_addr world_iframe(struct world *w, pyb_addr previous, pyb_addr code, int64_t at, unsigned owner)
+static inline pyb_addr world_iframe(struct world *w, pyb_addr previous, pyb_addr code, int64_t at,
+                                    unsigned owner)
 {
     pyb_addr o = made_alloc(&w->f, 64);
     world_iframe_at(w, o, previous, code, at, owner);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * A target made of one block of memory, for tests and fuzzers: objects are put into it by hand, in any word size and
- * byte order, and read by the same code as a real one's.
+ * A target made of one block of memory, for tests and fuzzers: objects are put into it by hand, in any word
+ * size and byte order, and read by the same code as a real one's.
  */
 #ifndef PYB_TESTS_MADE_TARGET_H
 #define PYB_TESTS_MADE_TARGET_H
@@ -129,8 +129,8 @@ static inline pyb_addr made_bytes(struct made *f, pyb_addr type, const void *dat
 }
 
 /** A compact str of `kind` bytes a character (3.3+). `ascii` needs kind 1. */
-static inline pyb_addr made_compact(struct made *f, pyb_addr type, unsigned kind, bool ascii, const uint32_t *chars,
-                                    size_t n)
+static inline pyb_addr made_compact(struct made *f, pyb_addr type, unsigned kind, bool ascii,
+                                    const uint32_t *chars, size_t n)
 {
     const struct pyb_layout *l = &f->py.layout;
     size_t head = ascii ? l->ascii_size : l->compact_size;

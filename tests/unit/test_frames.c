@@ -148,7 +148,8 @@ static void thread_local_bytecode(void **state)
     struct pyb_frames r = read_frames(&w, 100);
     assert_int_equal(r.frames[0].lasti, 14);
     assert_false(r.frames[0].jit);
-    made_set(&w.f, w.t.top, l->iframe_tlbc_index, 2); // there is no such copy: the instruction is not where it says
+    // there is no such copy: the instruction is not where it says
+    made_set(&w.f, w.t.top, l->iframe_tlbc_index, 2);
     r = read_frames(&w, 100);
     assert_true(r.frames[0].jit);
     made_deinit(&w.f);
@@ -289,7 +290,9 @@ static void frame_being_popped(void **state)
     (void)state;
     struct world w;
     struct old o = build_311(&w);
-    made_set(&w.f, o.g, w.f.py.layout.iframe_executable, made_ascii(&w.f, w.str, "was a code object; freed, and used for something else now: long enough"));
+    pyb_addr other = made_ascii(&w.f, w.str, "was a code object, is freed and used for something else now");
+    made_alloc(&w.f, 256); // as long as a code object
+    made_set(&w.f, o.g, w.f.py.layout.iframe_executable, other);
     struct pyb_frames frames;
     assert_int_equal(pyb_frames_read(&w.f.py, &w.t, 100, &w.f.py.arena, &frames, NULL), 0);
     assert_int_equal(frames.n, 2);
@@ -346,7 +349,8 @@ static void cycles(void **state)
                 bool old = walker == PYB_WALKER_FRAMEOBJECT;
                 pyb_addr code = simple_code(&w), first = 0, addr = 0, turn = 0;
                 for (uint32_t i = 0; i < tail + period; i++) { // from the outermost in; that one leads back
-                    addr = old ? world_frame_object(&w, addr, code, 4) : world_iframe(&w, addr, code, 4, THREAD);
+                    addr = old ? world_frame_object(&w, addr, code, 4)
+                               : world_iframe(&w, addr, code, 4, THREAD);
                     first = i == 0 ? addr : first;
                     turn = i == period - 1 ? addr : turn;
                 }

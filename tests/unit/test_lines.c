@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The line table decoders on tables written by hand, form by form, and on tables that are none. (Whole standard
-// libraries: tests/live/test_linetables.py.)
+// The line table decoders on tables written by hand, form by form, and on tables that are none. (Whole
+// standard libraries: tests/live/test_linetables.py.)
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -78,7 +78,8 @@ static void linetable310(void **state)
     LINETABLE("", 0, -1);
 }
 
-static void locations_are(const char *table, size_t len, int32_t lasti, int32_t l, int32_t el, int32_t c, int32_t ec)
+static void locations_are(const char *table, size_t len, int32_t lasti, int32_t l, int32_t el, int32_t c,
+                          int32_t ec)
 {
     // A copy of exactly that size, so that a step beyond the end is seen by the sanitizers.
     uint8_t *copy = malloc(len ? len : 1);
@@ -158,7 +159,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lnotab),          cmocka_unit_test(lnotab_overflow), cmocka_unit_test(linetable310),
-        cmocka_unit_test(locations_forms), cmocka_unit_test(locations_long),  cmocka_unit_test(locations_malformed),
+        cmocka_unit_test(locations_forms), cmocka_unit_test(locations_long),
+            cmocka_unit_test(locations_malformed),
         cmocka_unit_test(iterator_covers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

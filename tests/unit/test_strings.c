@@ -16,7 +16,8 @@ struct world {
     pyb_addr str, bytes, other; // types
 };
 
-static void begin(struct world *w, enum pyb_unicode_model model, unsigned unit, unsigned ptr_size, bool big_endian)
+static void begin(struct world *w, enum pyb_unicode_model model, unsigned unit, unsigned ptr_size,
+                  bool big_endian)
 {
     struct pyb_layout l = made_layout_nothing(ptr_size, big_endian);
     made_layout_objects(&l);
