@@ -288,6 +288,21 @@ int pyb_cache_readv(struct pyb_memory *m, struct pyb_range *ranges, size_t n, st
     return rc;
 }
 
+// Of the page asked for last only: a walk that goes on elsewhere reads, and finds that page at hand afterwards.
+static const void *peek(struct pyb_memory *m, pyb_addr addr, size_t len)
+{
+    struct pyb_cache *c = cache_of(m);
+    if (c->newest == NONE || c->pages[c->newest].addr != page_of(addr) || addr < PYB_PAGE)
+        return NULL;
+    struct pyb_page *p = &c->pages[c->newest];
+    size_t offset = (size_t)(addr % PYB_PAGE);
+    if (offset >= p->len || len > p->len - offset)
+        return NULL;
+    p->touched = true;
+    c->hits++;
+    return p->data + offset;
+}
+
 void pyb_cache_prefetch(struct pyb_memory *m, const struct pyb_range *ranges, size_t n)
 {
     struct pyb_cache *c = cache_of(m);
@@ -389,6 +404,7 @@ static const struct pyb_memory_ops cache_ops = {
     .name = "cache",
     .readv = pyb_cache_readv,
     .prefetch = pyb_cache_prefetch,
+    .peek = peek,
     .invalidate = pyb_cache_invalidate,
     .destroy = pyb_cache_destroy,
 };

@@ -75,6 +75,15 @@ int pyb_read_bytes(struct pyb_memory *m, pyb_addr addr, void *buf, size_t len, s
     return r.done == len ? 0 : fail_fault(m, &r, err);
 }
 
+int pyb_view_bytes(struct pyb_memory *m, pyb_addr addr, void *buf, size_t len, const void **ret, struct pyb_error *err)
+{
+    *ret = m->ops->peek && pyb_ctx_check(m->ctx, NULL) == 0 ? m->ops->peek(m, addr, len) : NULL;
+    if (*ret)
+        return 0;
+    *ret = buf;
+    return pyb_read_bytes(m, addr, buf, len, err);
+}
+
 struct pyb_bytes pyb_memory_bytes(const struct pyb_memory *m, const void *data, size_t len)
 {
     return pyb_bytes(data, len, m->ptr_size, m->big_endian);
