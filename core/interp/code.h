@@ -46,8 +46,8 @@ int pyb_code_position(struct pyb_python *py, const struct pyb_code *code, int32_
                       struct pyb_position *ret, struct pyb_error *err);
 
 /**
- * Decoders, pure: over bytes only. Offsets in bytes. Formats as layout's linetable column says. An entry covers
- * [start, end); the instruction at lasti decides. A malformed table gives what precedes the fault. Mirror
+ * Decoders, pure: over bytes only. Offsets in bytes. Formats as layout's linetable column says. An entry
+ * covers [start, end); the instruction at lasti decides. A malformed table gives what precedes the fault. Mirror
  * Objects/lnotab_notes.txt and Objects/locations.md of each version.
  */
 void pyb_lines_lnotab(const uint8_t *table, size_t len, int32_t firstlineno, int32_t lasti,

@@ -99,7 +99,7 @@ static void read_ours(struct job *j, struct pyb_buf *out)
     for (uint32_t i = 0; i < r.n_evaluations; i++)
         j->empty += r.evaluations[i].n == 0;
     j->empty_innermost = r.n_evaluations && r.evaluations[0].n == 0;
-    j->set_up = j->empty_innermost && r.evaluations[0].stack_addr == threads.items[0].top;
+    j->set_up = j->empty_innermost && j->py->minor <= 12 && r.evaluations[0].stack_addr == threads.items[0].top;
     if (r.n > FAULTHANDLER_FRAMES)
         pyb_buf_adds(out, "  ...\n");
     if (r.note)

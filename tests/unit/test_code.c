@@ -123,7 +123,7 @@ static void not_code(void **state)
     assert_false(pyb_code_check(&w.f.py, made_ascii(&w.f, w.str, "x")));
     assert_false(pyb_code_check(&w.f.py, 0));
     const struct pyb_code *c = NULL;
-    pyb_addr text = made_ascii(&w.f, w.str, "no code object, though there is memory enough for one behind it");
+    pyb_addr text = made_ascii(&w.f, w.str, "no code object, but there is memory enough for one");
     made_alloc(&w.f, 256);
     assert_int_equal(pyb_code_get(&w.f.py, text, &c, NULL), PYB_E_CORRUPT);
     // A class that the program itself called `code`.
