@@ -6,6 +6,7 @@ everything, keeps the exception, and the public methods raise it after the call.
 """
 
 import ctypes
+import os
 import re
 
 import gdb
@@ -77,10 +78,27 @@ class Session:
             path = getattr(self.inferior, "corefile", None)
             path = path.filename if path is not None else _first(r"Local core dump file:\s+`(.*)'", "info files")
             desc.core_path = path.encode() if path else None
+        self._hint(desc, executable)
         if not desc.is_local:
             desc.at_phdr = int(_first(r"AT_PHDR.*?(0x[0-9a-f]+)\s*\n", "info auxv") or "0", 16)
             desc.at_phnum = int(_first(r"AT_PHNUM.*?(\d+)\s*\n", "info auxv") or "0")
         return desc
+
+    def _hint(self, desc, executable):
+        """What GDB itself lacks to unwind this target: without it native frames are missing or wrong, in plain `bt` too."""
+        hint = None
+        if desc.is_core and not executable:
+            hint = "GDB has no executable for this core: `file PROGRAM` gives it the native frames."
+        elif desc.is_local and not gdb.parameter("sysroot"):
+            try:
+                root = os.readlink("/proc/%d/root" % desc.pid)
+            except OSError:
+                root = "/"  # not ours to look at: then GDB cannot follow it either
+            if root != "/":
+                hint = "The process lives in %s: `set sysroot %s`, then `file %s/PROGRAM`, give GDB its native frames." % (
+                    root, root, root)
+        if hint:
+            gdb.write("pybraid: %s\n" % hint, gdb.STDERR)
 
     # Callbacks
 

@@ -11,7 +11,7 @@
 #define CHECK_THREADS 8 // of each
 #define CHECK_TRIES 3
 
-// 1: the object's type is called "dict"; -1: it is not; 0: cannot be told.
+// 1: the object's type is called "dict", or says it is one where its name cannot be read; -1: it is not; 0: cannot be told.
 static int is_dict(struct pyb_target *t, const struct pyb_layout *l, pyb_addr object)
 {
     struct pyb_want type = {.base = object, .field = l->obj_type};
@@ -19,12 +19,14 @@ static int is_dict(struct pyb_target *t, const struct pyb_layout *l, pyb_addr ob
         return 0;
     if (!type.ok)
         return pyb_has_field(l->obj_type) ? -1 : 0;
-    struct pyb_want name = {.base = type.value, .field = l->type_name};
+    struct pyb_want w[] = {{.base = type.value, .field = l->type_name}, {.base = type.value, .field = l->type_flags}};
     char text[8];
-    if (pyb_wants_read(t->mem, &name, 1, NULL) || !pyb_has_field(l->type_name))
+    if (pyb_wants_read(t->mem, w, 2, NULL) || !pyb_has_field(l->type_name))
         return 0;
-    if (!name.ok || pyb_read_cstr(t->mem, name.value, text, sizeof(text) - 1, NULL))
+    if (!w[0].ok)
         return -1;
+    if (pyb_read_cstr(t->mem, w[0].value, text, sizeof(text) - 1, NULL)) // a core without its executable has no .rodata
+        return w[1].ok && l->tpflags_dict_subclass > 0 && (w[1].value & (uint64_t)l->tpflags_dict_subclass) ? 1 : -1;
     return strcmp(text, "dict") == 0 ? 1 : -1;
 }
 
