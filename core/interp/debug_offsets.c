@@ -183,7 +183,8 @@ static int32_t agreement(const struct shape *shape, const char *group, struct py
         return INT32_MAX;
     for (size_t i = 0; i < N_ENTRIES; i++) {
         int32_t was = entries[i].is_size ? PYB_ABSENT : field_at(row, entries[i].cell)->offset;
-        if (was >= 0 && shape->at[i] >= 0 && strcmp(entries[i].group, group) == 0 && was < first_bad && was > last_good)
+        if (was >= 0 && shape->at[i] >= 0 && strcmp(entries[i].group, group) == 0 && was < first_bad &&
+            was > last_good)
             last_good = was;
     }
     return last_good;
@@ -280,7 +281,7 @@ static int derive(const struct pyb_layout *row, struct pyb_layout *ret, struct p
                    "the gil's last_holder", err);
     derive_bits(row, ret);
     derive_tstateimpl(row, ret);
-    // Coroutines and asynchronous generators have a generator's members (Include/internal/pycore_interpframe_structs.h).
+    // Coroutines and asynchronous generators have a generator's members.
     if (row->coro_size == row->gen_size && row->asyncgen_size == row->gen_size) {
         ret->coro_size = ret->asyncgen_size = ret->gen_size;
         ret->coro_name = ret->asyncgen_name = ret->gen_name;

@@ -114,12 +114,12 @@ static inline bool pyb_has_bits(struct pyb_bits b)
 uint64_t pyb_bits_get(struct pyb_bits b, uint64_t word, bool big_endian);
 
 /**
- * The row for a CPython version. flags: the target's ABI, with PYB_LAYOUT_AARCH64 on such a machine. Never NULL for 2.7, 3.3 and later with ptr_size 4 or 8, except where no row of
- * that width or ABI exists at all.
+ * The row for a CPython version; NULL only where no row of that word size and threading model exists at all.
  *
- * patch < 0: unknown (the newest range is taken). *ret_exact is false when the row is only the nearest one: a
- * version newer than the tables, a patch release outside every range, a byte order or ABI without a row of its
- * own, a row of another word size is never substituted. ret_exact may be NULL. The row is static.
+ * patch < 0: unknown, the newest range is taken. flags: the target's ABI, with PYB_LAYOUT_AARCH64 on such a machine.
+ * *ret_exact is false when the row is only the nearest one: a version newer than the tables, a patch release outside
+ * every range, a byte order or ABI without a row of its own. Another word size is never substituted, nor a
+ * free-threaded row for another. ret_exact may be NULL. The row is static.
  */
 const struct pyb_layout *pyb_layout_find(int major, int minor, int patch, unsigned ptr_size, bool big_endian,
                                          unsigned flags, bool *ret_exact);

@@ -106,7 +106,8 @@ def from_headers(include, ptr_size=8, flags=0, own_flags=0):
             open(os.path.join(stub, "pyconfig.h"), "w").close()
         with open(os.path.join(tmp, "layout.c"), "w") as f:
             f.write(source_text(include, version, ptr_size, flags))
-        command = ["gcc", "-std=gnu11", "-g", "-fno-eliminate-unused-debug-types", "-w", "-c", "layout.c", "-o", "layout.o", "-I.",
+        command = ["gcc", "-std=gnu11", "-g", "-fno-eliminate-unused-debug-types", "-w", "-c", "layout.c",
+                   "-o", "layout.o", "-I.",
                    "-I" + include, "-I" + os.path.join(include, "internal"),
                    "-I" + os.path.join(include, "internal", "mimalloc")]
         command += ["-m32"] if ptr_size == 4 else []

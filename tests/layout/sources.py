@@ -89,7 +89,8 @@ def standalone_infos(directory):
     Only linux-amd64: GDB 13 does not come to an end on the arm64 files' debug information.
     """
     result = []
-    for path in sorted(glob.glob(STANDALONE + "/go-embed-python@*/python/internal/data/linux-amd64/lib/libpython3.*.so.1.0.gz")):
+    pattern = "/go-embed-python@*/python/internal/data/linux-amd64/lib/libpython3.*.so.1.0.gz"
+    for path in sorted(glob.glob(STANDALONE + pattern)):
         version = tuple(int(x) for x in re.search(r"v0\.0\.0-(\d+)\.(\d+)\.(\d+)", path).groups())
         lib = unpack(path, directory)
         if debug_file("/", lib):
