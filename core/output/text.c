@@ -192,24 +192,26 @@ static void measure(struct pyb_text *t, const struct pyb_thread *thread)
     }
 }
 
-static void more(struct pyb_text *t, const char *format, uint32_t n)
+// "(12 interpreter frames hidden; -a shows them)"
+static void closing(struct pyb_text *t, uint32_t n, const char *what, const char *rest)
 {
+    if (n == 0)
+        return;
     indent(t);
     pyb_text_style(t, PYB_STYLE_DIM);
-    pyb_out_printf(&t->out, format, n, n == 1 ? "" : "s");
+    pyb_out_printf(&t->out, "(%u %s frame%s%s)", n, what, n == 1 ? "" : "s", rest);
     pyb_text_plain(t);
     pyb_out_adds(&t->out, "\n");
 }
 
 static void frames(struct pyb_text *t, const struct pyb_thread *thread)
 {
-    uint32_t hidden = 0, printed = 0, left = 0, native = 0;
+    uint32_t hidden = 0, printed = 0, left = 0;
     bool gap = false;
     measure(t, thread);
     for (uint32_t i = 0; i < thread->n_frames && !t->out.failed; i++) {
         const struct pyb_frame *f = &thread->frames[i];
         gap |= f->kind == PYB_FRAME_GAP;
-        native += f->kind == PYB_FRAME_NATIVE;
         if (!shown(t, f)) {
             hidden += f->plumbing && left == 0 && !(t->flags & PYB_TEXT_PYTHON);
             continue;
@@ -223,12 +225,12 @@ static void frames(struct pyb_text *t, const struct pyb_thread *thread)
     }
     if (!gap && thread->note && !thread->complete)
         pyb_text_gap(t, thread->note);
-    if (left > 0)
-        more(t, "(%u more frame%s)", left);
-    if (hidden > 0)
-        more(t, "(%u interpreter frame%s hidden; -a shows them)", hidden);
-    if (printed == 0 && !gap)
-        more(t, thread->has_python ? "(no Python frame)" : native ? "(no frame to show)" : "(no frame)", 0);
+    closing(t, left, "more", "");
+    closing(t, hidden, "interpreter", " hidden; -a shows them");
+    if (printed == 0 && !gap) {
+        indent(t);
+        pyb_out_adds(&t->out, thread->has_python ? "(no Python frame)\n" : "(no frame)\n");
+    }
 }
 
 int pyb_text_begin(struct pyb_text *t, const struct pyb_text_options *o, pyb_write_fn write, void *ctx)

@@ -12,6 +12,7 @@
 
 #define SLOT_BYTES 8192u // of one native frame that are searched
 #define PAIRS 64u        // that an alignment is judged by
+#define MAX_COLD_SEARCH 2000u // Python frames: each is looked for in each native frame of the right size
 
 struct side {
     uint32_t *items; // innermost first
@@ -44,12 +45,12 @@ static pyb_addr frame_of(const struct matching *m, uint32_t run)
     return r->n > 0 ? m->in->frames[r->tstate].frames[r->first].addr : 0;
 }
 
-// Is the frame object's address in the native frame, or saved in the frame of what it calls?
-static bool holds(const struct matching *m, uint32_t group, pyb_addr frame)
+// Is the frame object's address in the native frame, or (callee) saved in the frame of what it calls?
+static bool holds(const struct matching *m, uint32_t group, pyb_addr frame, bool callee)
 {
     const struct pyb_group *g = &m->groups->items[group];
     pyb_addr start = g->sp;
-    if (group > 0 && !m->groups->items[group - 1].open && m->groups->items[group - 1].end == g->sp &&
+    if (callee && group > 0 && !m->groups->items[group - 1].open && m->groups->items[group - 1].end == g->sp &&
         g->sp - m->groups->items[group - 1].sp <= SLOT_BYTES / 2)
         start = m->groups->items[group - 1].sp;
     if (frame == 0 || g->end <= start)
@@ -70,7 +71,7 @@ static uint32_t confirmed(const struct matching *m, uint32_t skip, uint32_t *ret
 {
     uint32_t n = 0, pairs = 0;
     for (uint32_t j = 0; j < m->python.n && j + skip < m->native.n && pairs < PAIRS; j++, pairs++)
-        n += holds(m, m->native.items[j + skip], frame_of(m, m->python.items[j]));
+        n += holds(m, m->native.items[j + skip], frame_of(m, m->python.items[j]), true);
     *ret_pairs = pairs;
     return n;
 }
@@ -115,7 +116,7 @@ static int by_depth(const void *a, const void *b)
 static uint32_t find_depth(const struct matching *m, uint32_t run)
 {
     for (uint32_t k = m->native.n; k-- > 0;) {
-        if (holds(m, m->native.items[k], frame_of(m, run)))
+        if (holds(m, m->native.items[k], frame_of(m, run), true))
             return k;
     }
     return m->native.n;
@@ -145,6 +146,42 @@ static int order_tstates(struct matching *m, struct pyb_arena *arena, struct pyb
     return 0;
 }
 
+static bool is_like_an_evaluation(const struct matching *m, uint32_t group, uint64_t size)
+{
+    const struct pyb_group *g = &m->groups->items[group];
+    if (g->evaluates || g->kernel || g->open || g->end - g->sp != size)
+        return false;
+    for (uint32_t i = 0; i < m->python.n; i++) {
+        if (holds(m, group, frame_of(m, m->python.items[i]), false))
+            return true;
+    }
+    return false;
+}
+
+// A cold part without a symbol has the stack frame of its function: the same size, a frame object's address in it. Taken
+// only if with them the count is right.
+static void adopt_cold_parts(struct matching *m)
+{
+    uint32_t lacking = m->python.n - m->native.n, found = 0, at[8];
+    if (m->native.n == 0 || lacking > sizeof(at) / sizeof(*at) || m->python.n > MAX_COLD_SEARCH)
+        return;
+    const struct pyb_group *known = &m->groups->items[m->native.items[m->native.n - 1]];
+    for (uint32_t i = 0; !known->open && i < m->groups->n; i++) {
+        if (!is_like_an_evaluation(m, i, known->end - known->sp))
+            continue;
+        if (found == lacking)
+            return; // more than are lacking: which, is not known
+        at[found++] = i;
+    }
+    if (found != lacking)
+        return;
+    for (uint32_t i = 0; i < found; i++) {
+        m->env->learn(m->env->ctx, pyb_lookup_pc(m->in->native, m->groups->items[at[i]].last));
+        m->groups->items[at[i]].evaluates = PYB_EVALUATES;
+    }
+    collect_native(m->groups, &m->native);
+}
+
 int pyb_match_by_count(const struct pyb_braid_env *env, const struct pyb_braid_input *in,
                        const struct pyb_groups *groups, struct pyb_runs *runs, struct pyb_arena *arena,
                        const char **ret_note, struct pyb_error *err)
@@ -167,6 +204,8 @@ int pyb_match_by_count(const struct pyb_braid_env *env, const struct pyb_braid_i
         if (code != 0)
             return code;
     }
+    if (m.native.n < m.python.n && !in->native->truncated)
+        adopt_cold_parts(&m);
     if (m.native.n == m.python.n && !in->native->truncated) {
         place(&m, 0);
         return 0;

@@ -453,6 +453,19 @@ static void test_counted_with_a_short_native_stack(void **state)
     assert_string_equal(braid(s, 1), "n0 p0.0 E1 n2 p0.1 E3 n4 p0.2 E5 n6 p0.3 E7 n8 ! p0.4 p0.5");
 }
 
+static void test_counted_with_an_unnamed_cold_part(void **state)
+{
+    struct scene *s = *state;
+    four(s, 0x1000);
+    s->native[3].pc = 0x7710; // of the loop's cold part: no symbol, but the loop's stack frame
+    for (uint32_t i = 0; i < 4; i++) {
+        evaluation(s, 0, 0, 1);
+        holds(s, i, i);
+    }
+    assert_string_equal(braid(s, 1), "n0 p0.0 E1 n2 p0.1 E3 n4 p0.2 E5 n6 p0.3 E7 n8");
+    assert_true(s->braid.complete);
+}
+
 static void test_counts_that_contradict(void **state)
 {
     struct scene *s = *state;
@@ -493,7 +506,8 @@ int main(void)
         T(test_no_python), T(test_kernel_frames), T(test_python_stack_ends_early), T(test_two_evaluations_in_one_frame),
         T(test_chain_against_the_stack), T(test_evaluations_that_do_not_cover_the_frames), T(test_counted),
         T(test_counted_parts_are_one_evaluation), T(test_counted_while_one_is_entered), T(test_counted_above_a_greenlet),
-        T(test_counted_with_a_short_native_stack), T(test_counts_that_contradict), T(test_counted_two_thread_states),
+        T(test_counted_with_a_short_native_stack), T(test_counted_with_an_unnamed_cold_part),
+        T(test_counts_that_contradict), T(test_counted_two_thread_states),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
