@@ -21,15 +21,15 @@ ROWS = pytest.StashKey()
 
 def pytest_addoption(parser):
     group = parser.getgroup("pybraid")
-    group.addoption("--pythons", default=os.environ.get("PYBRAID_PYTHONS", "quick"), metavar="quick|all|ID,...",
-                    help="interpreters to test (default: quick, one of each kind)")
+    group.addoption("--pythons", default=os.environ.get("PYBRAID_PYTHONS", "quick"),
+                    metavar="quick|all|ID,...", help="interpreters to test (default: quick, one of each kind)")
     group.addoption("--stops", type=int, default=int(os.environ.get("PYBRAID_STOPS", "40")),
                     help="random stops for each interpreter in the tests that make such (2000 by hand)")
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "matrix(column): column of the closing matrix")
-    config.addinivalue_line("markers", "pythons(since, before, having, without): interpreters this test is for")
+    config.addinivalue_line("markers", "pythons(since, before, having, without): who a test is for")
     rows, absent = pythons.discover()
     try:
         chosen = pythons.select(rows, config.getoption("--pythons"))
@@ -37,8 +37,9 @@ def pytest_configure(config):
         raise pytest.UsageError(str(error)) from None
     needed = int(os.environ.get("PYBRAID_MIN_PYTHONS", "1"))
     if len({row.path for row in rows}) < needed:
-        raise pytest.UsageError("%d interpreters found, %d wanted (PYBRAID_MIN_PYTHONS); `make pythons` fetches some:\n%s"
-                                % (len(rows), needed, "\n".join("%s: %s" % (row.id, row.reason) for row in absent)))
+        reasons = "\n".join("%s: %s" % (row.id, row.reason) for row in absent)
+        raise pytest.UsageError("%d interpreters found, %d wanted (PYBRAID_MIN_PYTHONS); `make pythons` fetches "
+                                "some:\n%s" % (len(rows), needed, reasons))
     config.stash[ROWS] = rows, chosen, absent
     config.stash[MATRIX] = Matrix()
     config.pluginmanager.register(Collector(config.stash[MATRIX]), "pybraid-matrix")
@@ -49,8 +50,9 @@ def wanted(row, mark):
     if mark is None:
         return True
     limits = mark.kwargs
-    return (row.minor >= limits.get("since", (0,)) and row.minor < limits.get("before", (99,))
-            and set(limits.get("having", ())) <= row.traits and not set(limits.get("without", ())) & row.traits)
+    having, without = set(limits.get("having", ())), set(limits.get("without", ()))
+    return (limits.get("since", (0,)) <= row.minor < limits.get("before", (99,))
+            and having <= row.traits and not without & row.traits)
 
 
 def pytest_generate_tests(metafunc):
@@ -102,11 +104,15 @@ class Collector:
 
     def __init__(self, matrix):
         self.matrix = matrix
+        self.said = []  # record_property("said", ...): figures that belong into the result of the run
 
     def pytest_runtest_logreport(self, report):
+        if report.when == "call":
+            self.said += [value for name, value in report.user_properties if name == "said"]
         if counted(report) and hasattr(report, "pyb_cell"):
             row, column = report.pyb_cell
-            self.matrix.add(row, column, report.outcome, skip_reason(report) if report.outcome == "skipped" else "")
+            reason = skip_reason(report) if report.outcome == "skipped" else ""
+            self.matrix.add(row, column, report.outcome, reason)
 
 
 def pytest_terminal_summary(terminalreporter, config):
@@ -119,4 +125,6 @@ def pytest_terminal_summary(terminalreporter, config):
         names.append("(any)")
     terminalreporter.section("interpreters (%d of %d found)" % (len(chosen), len(rows)))
     for line in matrix.lines(names, absent):
+        terminalreporter.write_line(line)
+    for line in sorted(config.pluginmanager.get_plugin("pybraid-matrix").said):
         terminalreporter.write_line(line)

@@ -7,7 +7,6 @@
 facts.others lists names that must not appear. facts.absent says why when greenlet is not installed.
 """
 import os
-import sys
 
 from common import Account, parse
 

@@ -12,7 +12,6 @@ from __future__ import print_function
 import os
 import random
 import signal
-import sys
 import threading
 
 import hops

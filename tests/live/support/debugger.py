@@ -17,7 +17,8 @@ from .pythons import ENTER_ROOT, REPO, cache_folder
 PLUGIN = os.path.join(REPO, "gdb", "pybraid.py")
 
 # Nothing may wait for a user, ask the network for symbols, or cut a line.
-QUIET = ["set confirm off", "set pagination off", "set height 0", "set width 0", "set style enabled off"]
+QUIET = ["set debuginfod enabled off", "set auto-load python-scripts off",
+         "set confirm off", "set pagination off", "set height 0", "set width 0", "set style enabled off"]
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Gdb:
 
 def _version(argv):
     try:
-        done = subprocess.run([*argv, "--version"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
-                              encoding="utf-8", errors="replace")
+        done = subprocess.run([*argv, "--version"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              timeout=60, encoding="utf-8", errors="replace")
     except OSError:
         return None
     match = re.search(r"(\d+\.\d+)\s*$", (done.stdout.splitlines() or [""])[0])
@@ -86,7 +87,7 @@ def gdb_batch(commands, pid=None, core=None, exe=None, args=None, plugin=True, g
     argv = (gdb or Gdb("host", "")).launch(*map(str, folders))
     if not symbols:
         first = ["set debug-file-directory /nonexistent", *first]
-    argv += ["-nx", "-batch", "-iex", "set debuginfod enabled off", "-iex", "set auto-load python-scripts off"]
+    argv += ["-nx", "-batch"]
     for command in [*QUIET, *first]:
         argv += ["-iex", command]
     if plugin:
@@ -124,8 +125,8 @@ def gdb_batch(commands, pid=None, core=None, exe=None, args=None, plugin=True, g
 def gcore(target, path=None, gdb=None, timeout=180):
     """A core of a living target made by GDB; returns its path. The target goes on.
 
-    By the GDB of the target's own root, if that has one: GDB 13 takes mappings that a newer libc or Python has
-    named ("[anon: glibc: pthread stack]") for files and leaves them out.
+    By the GDB of the target's own root, if that has one: GDB 13 takes mappings that a newer libc or Python
+    has named ("[anon: glibc: pthread stack]") for files and leaves them out.
     """
     if gdb is None and target.interpreter is not None and target.interpreter.root:
         gdb = next((found for found in gdbs() if found.root == target.interpreter.root), None)
@@ -141,7 +142,7 @@ def kernel_core_obstacle():
     """Why the kernel writes no core into the working folder of a process; "" if it does."""
     pattern = read_text("/proc/sys/kernel/core_pattern").strip()
     if "/" in pattern or pattern.startswith("|") or "%" in pattern:
-        return "core_pattern is %r, not a plain file name (it is the machine's, the tests do not change it)" % pattern
+        return "core_pattern is %r, no plain file name (it is the machine's: not changed here)" % pattern
     return ""
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs of the tests' own that embed an interpreter: linked with its shared library, or a static one, stripped."""
+"""Programs of the tests' own that embed an interpreter: with its shared library, or a static one, stripped."""
 import glob
 import os
 import subprocess
@@ -12,19 +12,22 @@ BUILD = os.path.join(REPO, "build", "tests", "embed")
 
 
 def config_values(python, *names):
-    done = python.run("-c", "import sysconfig; print(*[sysconfig.get_config_var(n) or '' for n in %r], sep='\\n')" % (names,))
+    text = "import sysconfig; print(*[sysconfig.get_config_var(n) or '' for n in %r], sep='\\n')" % (names,)
+    done = python.run("-c", text)
     return done.stdout.split("\n")
 
 
 def library_options(python, static):
     """Linker options; a reason (str) if this interpreter cannot be embedded so."""
-    folder, libpl, version, libs, syslibs = config_values(python, "LIBDIR", "LIBPL", "LDVERSION", "LIBS", "SYSLIBS")[:5]
+    names = ("LIBDIR", "LIBPL", "LDVERSION", "LIBS", "SYSLIBS")
+    folder, libpl, version, libs, syslibs = config_values(python, *names)[:5]
     if static:
-        archives = [path for path in (os.path.join(libpl, "libpython%s.a" % version),) if os.path.exists(path)]
-        if not archives:
+        archive = os.path.join(libpl, "libpython%s.a" % version)
+        if not os.path.exists(archive):
             return "no libpython%s.a in %s" % (version, libpl)
         # Debian's archive is not position independent.
-        return ["-no-pie", "-Wl,--export-dynamic", archives[0], *libs.split(), *syslibs.split(), "-lm", "-lz", "-lexpat", "-ldl"]
+        return ["-no-pie", "-Wl,--export-dynamic", archive, *libs.split(), *syslibs.split(),
+                "-lm", "-lz", "-lexpat", "-ldl"]
     shared = glob.glob(os.path.join(folder, "libpython%s.so" % version))
     if not shared:
         return "no libpython%s.so in %s" % (version, folder)
@@ -49,7 +52,8 @@ def build(python, static):
         return path, ""
     part = "%s.%d" % (path, os.getpid())
     argv = ["cc", "-O2", *(["-s"] if static else ["-g"]), *includes, SOURCE, "-o", part, *options]
-    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace")
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8",
+                          errors="replace")
     if done.returncode != 0:
         return None, "host.c does not link for %s: %s" % (python, done.stdout.strip()[-500:])
     os.rename(part, path)

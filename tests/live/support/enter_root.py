@@ -9,7 +9,6 @@ path, /proc is this machine's. Nothing outlives the process: the mounts die with
 import ctypes
 import os
 import sys
-import warnings  # noqa: F401  (os.execvp wants it when the old root, and our library, have gone)
 
 CLONE_NEWNS = 0x20000
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
@@ -26,7 +25,8 @@ def check(result, what):
 
 
 def mount(source, target, kind, flags):
-    check(libc.mount(source.encode(), target.encode(), kind, flags, None), "mount %s on %s" % (source, target))
+    result = libc.mount(source.encode(), target.encode(), kind, flags, None)
+    check(result, "mount %s on %s" % (source, target))
 
 
 def enter(root, binds):
@@ -44,13 +44,22 @@ def enter(root, binds):
     check(libc.umount2(b".", MNT_DETACH), "umount the old root")
 
 
+def execute(command):
+    """os.execvp imports modules, and our library has gone with the old root."""
+    for folder in os.environ.get("PATH", "/usr/bin:/bin").split(":"):
+        path = command[0] if "/" in command[0] else folder + "/" + command[0]
+        if os.access(path, os.X_OK):
+            os.execv(path, command)
+    sys.exit("enter_root: %s: not found" % command[0])
+
+
 def main():
     split = sys.argv.index("--")
     root, binds, command = sys.argv[1], sys.argv[2:split], sys.argv[split + 1:]
     here = os.getcwd()
     enter(os.path.realpath(root), [os.path.realpath(folder) for folder in binds])
     os.chdir(here if os.path.isdir(here) else "/")
-    os.execvp(command[0], command)
+    execute(command)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def include_options(interpreter):
     root = interpreter.root
     folders = []
     for inside in dict.fromkeys(interpreter.facts["include"]):
-        if os.path.exists(os.path.join(root + inside, "pyconfig.h")) or os.path.exists(root + inside + "/Python.h"):
+        if any(os.path.exists(os.path.join(root + inside, name)) for name in ("pyconfig.h", "Python.h")):
             folders.append(root + inside)
     if not any(os.path.exists(os.path.join(folder, "Python.h")) for folder in folders):
         return None
@@ -51,8 +51,8 @@ def build(interpreter):
     os.makedirs(folder, exist_ok=True)
     # Written under another name and renamed: two test runs may build at the same time.
     part = "%s.%d" % (module, os.getpid())
-    done = subprocess.run(["cc", "-O2", "-g", "-fPIC", "-shared", "-fno-optimize-sibling-calls", *includes, SOURCE,
-                           "-o", part], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8",
+    argv = ["cc", "-O2", "-g", "-fPIC", "-shared", "-fno-optimize-sibling-calls", *includes, SOURCE, "-o", part]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8",
                           errors="replace")
     if done.returncode != 0:
         return None, "pybtest.c does not compile for %s: %s" % (interpreter, done.stdout[-1000:])

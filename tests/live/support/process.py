@@ -10,10 +10,11 @@ PR_SET_PDEATHSIG = 1
 
 # System calls in which targets block, by number (x86_64, then aarch64).
 SYSCALLS = {
-    "x86_64": {"read": 0, "poll": 7, "select": 23, "pause": 34, "nanosleep": 35, "futex": 202, "clock_nanosleep": 230,
-               "epoll_wait": 232, "pselect6": 270, "ppoll": 271, "wait4": 61, "tgkill": 234, "rt_sigtimedwait": 128},
-    "aarch64": {"read": 63, "nanosleep": 101, "futex": 98, "clock_nanosleep": 115, "pselect6": 72, "ppoll": 73,
-                "wait4": 260, "tgkill": 131, "rt_sigtimedwait": 137},
+    "x86_64": {"read": 0, "poll": 7, "select": 23, "pause": 34, "nanosleep": 35, "futex": 202,
+               "clock_nanosleep": 230, "epoll_wait": 232, "pselect6": 270, "ppoll": 271, "wait4": 61, "tgkill": 234,
+               "rt_sigtimedwait": 128},
+    "aarch64": {"read": 63, "nanosleep": 101, "futex": 98, "clock_nanosleep": 115, "pselect6": 72,
+                "ppoll": 73, "wait4": 260, "tgkill": 131, "rt_sigtimedwait": 137},
 }[os.uname().machine]
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -79,7 +80,7 @@ def tracer_of(pid):
 
 
 def wait_until(condition, what, timeout=20.0, every=0.002):
-    """Polls a condition on facts that send no event (/proc); raises TargetError when it does not come true."""
+    """Polls a condition on facts that send no event (/proc); TargetError when it does not come true."""
     deadline = time.monotonic() + timeout
     while True:
         value = condition()
@@ -93,4 +94,5 @@ def wait_until(condition, what, timeout=20.0, every=0.002):
 def wait_blocked(pid, tid, names, timeout=20.0):
     """Until a thread sleeps in one of the named system calls."""
     numbers = {SYSCALLS[name] for name in names if name in SYSCALLS}
-    wait_until(lambda: syscall_of(pid, tid) in numbers, "thread %d of %d in %s" % (tid, pid, "/".join(names)), timeout)
+    what = "thread %d of %d in %s" % (tid, pid, "/".join(names))
+    wait_until(lambda: syscall_of(pid, tid) in numbers, what, timeout)

@@ -119,7 +119,8 @@ def binary_of(found):
         return found.path, False
     name = os.path.basename(match.group(1).replace("$ORIGIN", ""))
     real = os.path.realpath(found.path)
-    folders = [os.path.join(os.path.dirname(os.path.dirname(real)), "lib"), found.root + "/usr/lib/x86_64-linux-gnu"]
+    prefix = os.path.dirname(os.path.dirname(real))
+    folders = [os.path.join(prefix, "lib"), found.root + "/usr/lib/%s-linux-gnu" % os.uname().machine]
     for folder in folders:
         if os.path.exists(os.path.join(folder, name)):
             return os.path.join(folder, name), True
@@ -133,7 +134,8 @@ def probe(found):
         facts = json.loads(done.stdout)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         said = getattr(locals().get("done"), "stderr", "") or str(error)
-        return Absent(found.id, "%s does not start: %s" % (found.path, said.strip().splitlines()[-1:] or "no output"))
+        last = (said.strip().splitlines() or ["no output"])[-1]
+        return Absent(found.id, "%s does not start: %s" % (found.path, last))
     if facts["implementation"] != "cpython":
         return Absent(found.id, "%s is %s" % (found.path, facts["implementation"]))
     traits = set(found.traits)
@@ -238,7 +240,7 @@ def discover():
 
 
 def quick(rows):
-    """One interpreter for each (origin, minor version), and the newest JIT; no debug builds but the free-threaded."""
+    """One interpreter for each (origin, minor version), and the newest JIT; no debug builds."""
     chosen, seen = [], set()
     newest = max((row.minor for row in rows), default=None)
     for row in rows:
@@ -268,7 +270,7 @@ def select(rows, wanted):
 
 
 def packages_for(row):
-    """Folders of packages from PyPI that `make pythons` fetched for this version (greenlet); they need its ABI."""
+    """Folders of packages from PyPI that `make pythons` fetched for this version and ABI (greenlet)."""
     folder = os.path.join(cache_folder(), "packages-%d.%d" % row.minor)
     if {"freethreaded", "debug"} & row.traits or not os.path.isdir(folder):
         return []
@@ -278,7 +280,8 @@ def packages_for(row):
 def main():
     rows, absent = discover()
     for row in rows:
-        print("%-18s %-8s %s %s" % (row.id, ".".join(map(str, row.version)), row.path, " ".join(sorted(row.traits))))
+        version = ".".join(map(str, row.version))
+        print("%-18s %-8s %s %s" % (row.id, version, row.path, " ".join(sorted(row.traits))))
     for row in absent:
         print("%-18s absent: %s" % (row.id, row.reason))
 

@@ -135,8 +135,8 @@ def launch(argv, folder, account_path, interpreter=None, env=None, core=False, s
     return Target(interpreter, process, folder, account_path)
 
 
-def start(interpreter, script, *arguments, folder, options=(), env=None, core=False, stack=GIGABYTE, ready=True,
-          path=()):
+def start(interpreter, script, *arguments, folder, options=(), env=None, core=False, stack=GIGABYTE,
+          ready=True, path=()):
     """Starts tests/targets/SCRIPT ACCOUNT ARGUMENTS... and waits until it is ready.
 
     `options` go to the interpreter (-X faulthandler), `path` in front of its module search path. The tests'
@@ -155,9 +155,9 @@ def start(interpreter, script, *arguments, folder, options=(), env=None, core=Fa
     if search:
         environment["PYTHONPATH"] = os.pathsep.join(search)
     environment.update(env or {})
-    binds = [folder, extension.BUILD, os.path.dirname(script)]
+    binds = [folder, extension.BUILD, os.path.dirname(script), *map(str, path)]
     os.makedirs(extension.BUILD, exist_ok=True)
-    argv = [*interpreter.launch(*binds, *map(str, path)), *options, script, account_path, *map(str, arguments)]
+    argv = [*interpreter.launch(*binds), *options, script, account_path, *map(str, arguments)]
     target = launch(argv, folder, account_path, interpreter, environment, core, stack)
     if ready:
         try:

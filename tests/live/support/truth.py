@@ -11,7 +11,8 @@ from . import debugger
 from .process import TargetError, tgkill
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-FRAME = re.compile(r'  File (?:"(?P<file>.*)"|(?P<unknown>\?\?\?)), line (?P<line>\d+|\?\?\?) in (?P<name>.*)')
+FRAME = re.compile(r'  File (?:"(?P<file>.*)"|\?\?\?), line (?P<line>\d+|\?\?\?) in (?P<name>.*)')
+HEADERS = ("Stack (most", "Current thread", "Thread 0x", "  <no Python frame>")
 
 
 @dataclass
@@ -38,13 +39,14 @@ def parse_faulthandler(text):
         match = FRAME.fullmatch(line)
         if match:
             number = match.group("line")
-            frames.append((match.group("file"), int(number) if number != "???" else None, match.group("name")))
+            number = int(number) if number != "???" else None
+            frames.append((match.group("file"), number, match.group("name")))
         elif line == "  ...":
             cut = True
         elif line == "  <invalid frame>":
             # 3.15: faulthandler met a frame in the middle of being made, and gave up there.
             frames.append((None, None, "<invalid frame>"))
-        elif line.strip() and not line.startswith(("Stack (most", "Current thread", "Thread 0x", "  <no Python frame>")):
+        elif line.strip() and not line.startswith(HEADERS):
             raise TargetError("faulthandler wrote %r" % line)
     return frames, cut
 
@@ -58,7 +60,8 @@ def serve_signals(pid, fifo, report):
         for line in requests:
             tid, number, pause, awaited = line.split()
             deadline = time.monotonic() + 10
-            while int(awaited) >= 0 and os.path.getsize(report) <= int(awaited) and time.monotonic() < deadline:
+            awaited = int(awaited)
+            while awaited >= 0 and os.path.getsize(report) <= awaited and time.monotonic() < deadline:
                 time.sleep(0.0005)
             time.sleep(float(pause))
             try:
