@@ -51,7 +51,8 @@ def frame_position(frame, cache):
         return frame.f_lineno, None, None, None
     line, end_line, column, end_column = cache[code][frame.f_lasti // 2]
     if line != frame.f_lineno:
-        raise AssertionError("co_positions() says line %r, f_lineno %r in %s" % (line, frame.f_lineno, code.co_name))
+        raise AssertionError("co_positions() says line %r, f_lineno %r in %s"
+                             % (line, frame.f_lineno, code.co_name))
     return line, end_line, column, end_column
 
 

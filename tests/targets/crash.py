@@ -3,7 +3,8 @@
 
     crash.py ACCOUNT --how segv|abort|exit [--depth 5]
 
-segv: ctypes.string_at(0); with -X faulthandler the signal is raised again from the signal stack. The account's frames are those of the dying call.
+segv: ctypes.string_at(0); with -X faulthandler the signal is raised again from the signal stack.
+The account's frames are those of the dying call.
 """
 import os
 import sys
@@ -24,13 +25,14 @@ def down(left, how, step, arguments, account):
 
 
 class DyingAccount(Account):
-    """The innermost frame goes on from where it recorded to the call that kills: its position is that call's."""
+    """The innermost frame goes on from where it recorded to the call that kills: it gets that call's line."""
 
     def publish(self, **facts):
         innermost = self.stacks[0]["frames"]
         del innermost[0]
         code = die.__code__
-        innermost[0].update(line=code.co_firstlineno + 3, end_line=None, column=None, end_column=None, lasti=None)
+        unknown = dict.fromkeys(["end_line", "column", "end_column", "lasti"])
+        innermost[0].update(unknown, line=code.co_firstlineno + 3)
         Account.publish(self, **facts)
 
     def record(self, *ignored):

@@ -160,8 +160,8 @@ class Null(object):
 def named_in(letters, filename):
     """A function whose name and file are made of `letters`, as exec of generated code makes it."""
     name = u"f_" + letters if sys.version_info >= (3,) else u"f_ascii"
-    source = u"# -*- coding: utf-8 -*-\ndef %s(depth, waiter):\n    text = u'%s'; return descend(depth - 1, waiter)\n"
-    source = source % (name, letters)
+    source = u"# -*- coding: utf-8 -*-\ndef %s(depth, waiter):\n    text = u'%s'; " % (name, letters)
+    source += u"return descend(depth - 1, waiter)\n"
     space = {"descend": lambda depth, waiter: descend(depth - 1, waiter)}
     if sys.version_info < (3,):
         source, name, filename = source.encode("utf-8"), str(name), filename.encode("utf-8")

@@ -69,7 +69,7 @@ class Runner(object):
                 self.reason = str(error)
                 continue
             try:
-                # With the main interpreter's GIL and settings where that can be chosen, so that all imports work.
+                # With the main interpreter's GIL where that can be chosen, so that all imports work.
                 made = module.create("legacy") if name == "_interpreters" else module.create()
             except TypeError:
                 made = module.create()
@@ -111,7 +111,8 @@ class OuterAccount(Account):
         for frame in frames:
             frame["interpreter"] = 0
         document = {
-            "pid": os.getpid(), "version": list(sys.version_info[:3]), "executable": sys.executable, "facts": self.facts,
+            "pid": os.getpid(), "version": list(sys.version_info[:3]), "executable": sys.executable,
+            "facts": self.facts,
             "threads": [{"tid": tid, "name": "MainThread", "ident": None, "main": True, "syscall": ["read"],
                          "frames": frames}],
         }
@@ -130,8 +131,8 @@ def main():
         return os.read(os.pipe()[0], 1)
     reader = os.pipe()[0]
     account.facts["inner_id"] = runner.id
-    text = textwrap.dedent(INNER).format(path=sys.path, inner_account=path + ".inner", outer_account=path + ".outer",
-                                         account=path, fd=reader, inner_id=runner.id)
+    text = textwrap.dedent(INNER).format(path=sys.path, account=path, inner_account=path + ".inner",
+                                         outer_account=path + ".outer", fd=reader, inner_id=runner.id)
     error = outer_top(runner.function, text, account)
     raise SystemExit("the subinterpreter came back: %s" % (error,))
 

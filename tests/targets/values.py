@@ -5,7 +5,7 @@
     values.py ACCOUNT                            one of each kind, in the frame `hold_known`
     values.py ACCOUNT --random 1000 --seed 7     random values of the builtin types, 50 to a frame (`hold`)
 
-facts.frames: innermost first, one row for each such frame: {"name", "locals": [{"name", "repr", "type", "id"}]}.
+facts.frames: innermost first, a row for each such frame: {"name", "locals": [{"name", "repr", "type", "id"}]}.
 """
 from __future__ import print_function
 
@@ -69,13 +69,14 @@ class Managed(object):
 def known_values():
     """Name to value; every kind the repr has to know."""
     values = collections.OrderedDict()
-    values.update(a_none=None, a_true=True, a_false=False, an_ellipsis=Ellipsis, a_notimplemented=NotImplemented)
-    for index, number in enumerate([0, 1, -1, 255, 256, -6, 2**15, 2**30 - 1, 2**30, -2**30, 2**31, 2**60 - 1, 2**60,
-                                    -2**63, 2**64, 10**50, -10**200, 3**700]):
+    values.update(a_none=None, a_true=True, a_false=False, an_ellipsis=Ellipsis)
+    values["a_notimplemented"] = NotImplemented
+    for index, number in enumerate([0, 1, -1, 255, 256, -6, 2**15, 2**30 - 1, 2**30, -2**30, 2**31, 2**60 - 1,
+                                    2**60, -2**63, 2**64, 10**50, -10**200, 3**700]):
         values["int_%d" % index] = number
         values["long_%d" % index] = integer(number)
-    floats = [0.0, -0.0, 0.1, 1.0, -1.5, 1e15, 1e16, 1e22, 1e23, 123456789.123456789, 5e-324, 1.7976931348623157e308,
-              float("inf"), float("-inf"), float("nan"), 1e-5, 0.0001, 2.5e-7, 1/3.0]
+    floats = [0.0, -0.0, 0.1, 1.0, -1.5, 1e15, 1e16, 1e22, 1e23, 123456789.123456789, 5e-324,
+              1.7976931348623157e308, float("inf"), float("-inf"), float("nan"), 1e-5, 0.0001, 2.5e-7, 1/3.0]
     for index, number in enumerate(floats):
         values["float_%d" % index] = number
         values["complex_%d" % index] = complex(number, -number)
@@ -85,12 +86,13 @@ def known_values():
              u"\u0378\u0600\ue000\u3000", u"x" * 5000]
     for index, text in enumerate(texts):
         values["text_%d" % index] = text
-        values["bytes_%d" % index] = text.encode("utf-8", "replace") if PY2 else text.encode("utf-8", "backslashreplace")
+        values["bytes_%d" % index] = text.encode("utf-8", "replace" if PY2 else "backslashreplace")
         values["bytearray_%d" % index] = bytearray(values["bytes_%d" % index])
     values["bytes_all"] = bytes(bytearray(range(256)))
     values.update(tuple_0=(), tuple_1=(1,), tuple_2=(1, (2, [3])), list_0=[], list_1=[1, "two", None],
                   dict_0={}, dict_1={"a": 1, 2: [3], None: {}}, set_0=set(), set_1={1}, set_2={1, "a", (2,)},
-                  frozenset_0=frozenset(), frozenset_1=frozenset([1, "b"]), range_0=range(3), slice_0=slice(1, None, -2))
+                  frozenset_0=frozenset(), frozenset_1=frozenset([1, "b"]),
+                  range_0=range(3), slice_0=slice(1, None, -2))
     if not PY2:
         values.update(range_1=range(5, 100, 7), range_2=range(-(2**70), 2**70, 2**66))
     deleted = {index: str(index) for index in range(20)}
@@ -104,14 +106,16 @@ def known_values():
     values["self_dict"]["me"] = values["self_dict"]
     values["self_tuple"][0].append(values["self_tuple"])
     day = datetime.date(2024, 2, 29)
-    values.update(date_0=day, time_0=datetime.time(1, 2), time_1=datetime.time(1, 2, 3, 4), time_2=datetime.time(0, 0),
-                  datetime_0=datetime.datetime(1, 1, 1), datetime_1=datetime.datetime(9999, 12, 31, 23, 59, 59, 999999),
-                  delta_0=datetime.timedelta(), delta_1=datetime.timedelta(-1, 5, 7), delta_2=datetime.timedelta(days=3))
+    values.update(date_0=day, time_0=datetime.time(1, 2), time_1=datetime.time(1, 2, 3, 4),
+                  time_2=datetime.time(0, 0), datetime_0=datetime.datetime(1, 1, 1),
+                  datetime_1=datetime.datetime(9999, 12, 31, 23, 59, 59, 999999), delta_0=datetime.timedelta(),
+                  delta_1=datetime.timedelta(-1, 5, 7), delta_2=datetime.timedelta(days=3))
     if not PY2:
         zone = datetime.timezone(datetime.timedelta(hours=-5))
         values.update(datetime_2=datetime.datetime(2024, 1, 2, tzinfo=datetime.timezone.utc),
                       datetime_3=datetime.datetime(2024, 1, 2, 3, 4, 5, tzinfo=zone), zone_0=zone,
-                      datetime_4=datetime.datetime(2024, 1, 2, 3, 4, fold=1), time_3=datetime.time(1, 2, 3, fold=1))
+                      datetime_4=datetime.datetime(2024, 1, 2, 3, 4, fold=1),
+                      time_3=datetime.time(1, 2, 3, fold=1))
         from enum import Enum, IntEnum, Flag
         colour = Enum("Colour", "RED GREEN")
         number = IntEnum("Number", "ONE TWO")
@@ -125,12 +129,14 @@ def known_values():
     generator = (index for index in range(3))
     values.update(namedtuple_0=Point(1, "y"), plain_0=Plain(1, [2]), slots_0=slots, own_repr=OwnRepr(),
                   int_subclass=IntSubclass(7), dict_subclass=DictSubclass(a=1), managed_0=Managed(),
-                  type_0=int, type_1=Plain, type_2=type, function_0=known_values, lambda_0=lambda: 0, module_0=os,
-                  module_1=sys, builtin_0=len, builtin_1=[].append, method_0=Plain(1, 2).method, descriptor_0=str.upper,
-                  wrapper_0=int.__add__, partial_0=functools.partial(max, 1), generator_0=generator, code_0=main.__code__,
+                  type_0=int, type_1=Plain, type_2=type, function_0=known_values, lambda_0=lambda: 0,
+                  module_0=os, module_1=sys, builtin_0=len, builtin_1=[].append, method_0=Plain(1, 2).method,
+                  descriptor_0=str.upper, wrapper_0=int.__add__, partial_0=functools.partial(max, 1),
+                  generator_0=generator, code_0=main.__code__,
                   deque_0=collections.deque([1, 2], 5), ordered_0=collections.OrderedDict([("a", 1)]),
                   default_0=collections.defaultdict(list, a=[1]), counter_0=collections.Counter("aab"),
-                  array_0=array.array("i", [1, 2]), decimal_0=decimal.Decimal("1.50"), memory_0=memoryview(b"abc"),
+                  array_0=array.array("i", [1, 2]), decimal_0=decimal.Decimal("1.50"),
+                  memory_0=memoryview(b"abc"),
                   exception_0=ValueError("bad", 1), exception_1=KeyError("k"), object_0=object())
     return values
 
@@ -142,7 +148,8 @@ class Dice(object):
         self.rng = random.Random(seed)
 
     def value(self, depth=3):
-        kinds = [self.an_int, self.a_float, self.a_text, self.some_bytes, self.a_constant, self.a_complex, self.a_range]
+        kinds = [self.an_int, self.a_float, self.a_text, self.some_bytes, self.a_constant, self.a_complex,
+                 self.a_range]
         if depth:
             kinds += [self.a_list, self.a_tuple, self.a_dict, self.a_set] * 2
         return self.rng.choice(kinds)(depth - 1)
