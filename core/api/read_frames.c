@@ -42,6 +42,9 @@ static int add_locals(struct pyb_reading *r, const struct pyb_pyframe *frame, co
     struct pyb_error why = {0};
     ret->locals = none; // not NULL: they were asked for
     int code = pyb_locals_read(r->py, frame, code_object, &r->limits, &r->result->arena, &locals, &ret->n_locals, &why);
+    // Names of types live as long as the interpreter's cache; the result outlives it.
+    for (uint32_t i = 0; code == 0 && i < ret->n_locals; i++)
+        code = pyb_text_copy(r, locals[i].type, &locals[i].type, &why);
     if (code == 0 && ret->n_locals > 0)
         ret->locals = locals;
     if (code == 0)

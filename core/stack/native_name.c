@@ -61,7 +61,9 @@ static void choose(struct pyb_target *t, struct pyb_python *py, const struct pyb
         ret->name = builtin_name(c, fn, &ret->plumbing);
         ret->builtin = ret->name != NULL;
     }
-    if (ret->name && !ret->builtin)
+    // An extension's own call_method() is not the interpreter's; trampolines of perf support lie in no module.
+    bool interpreters = !py || !py->module || fn->module == py->module || !fn->module;
+    if (ret->name && !ret->builtin && interpreters)
         ret->plumbing |= pyb_is_plumbing_symbol(ret->linkage_name) || pyb_is_plumbing_symbol(ret->name);
 }
 

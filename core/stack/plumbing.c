@@ -25,7 +25,10 @@ static const char *const carriers[] = {
     "PyCFunction_Call*", "_PyCFunction_*", "_PyMethodDef_RawFastCall*", "_PyMethodDescr_*", "_PyMethodDescr*",
     "cfunction_call*", "cfunction_vectorcall_*", "method_vectorcall*", "method_call", "methoddescr_call",
     "classmethoddescr_call", "instancemethod_call", "instance_call", "wrapperdescr_call", "wrapperdescr_raw_call",
-    "wrapper_call", "wrap_*func", "wrap_call", "wrap_init", "wrap_next", "wrap_del", "wrap_descr_*", "type_call",
+    "wrapper_call", "wrap_call", "wrap_init", "wrap_next", "wrap_del", "wrap_descr_*", "wrap_unaryfunc", "wrap_binaryfunc*",
+    "wrap_ternaryfunc*", "wrap_inquirypred", "wrap_lenfunc", "wrap_hashfunc", "wrap_richcmpfunc", "wrap_cmpfunc", "wrap_coercefunc",
+    "wrap_sq_item", "wrap_sq_setitem", "wrap_sq_delitem", "wrap_objobjproc", "wrap_objobjargproc", "wrap_delitem", "wrap_setattr",
+    "wrap_delattr", "wrap_indexargfunc", "type_call",
     "_PyCFunctionFast*", "_Py_Specialize*",
     // slots of classes written in Python
     "slot_tp_*", "slot_nb_*", "slot_sq_*", "slot_mp_*", "slot_am_*", "slot_bf_*", "_Py_slot_*", "instance_*", "half_richcompare",

@@ -2,8 +2,8 @@
 // The public functions on misuse, on targets that are no Python, and on ourselves.
 #include "unit.h"
 
-#include <errno.h>
-#include <sys/stat.h>
+#include <signal.h>
+#include <sys/wait.h>
 
 #include "api/recorded.h"
 #include "pybraid.h"
@@ -208,12 +208,94 @@ static void test_recorded_stacks_come_back(void **state)
     pyb_buf_deinit(&saved);
 }
 
+// A Python of this machine that sleeps inside f(), which sort() called; 0 where there is none.
+static pid_t start_python(void)
+{
+    int ready[2];
+    char byte;
+    assert_int_equal(pipe(ready), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)dup2(ready[1], 1);
+        execlp("python3", "python3", "-c", "import sys, time\ndef f(word='\\x1b[31m'):\n    print('ready')\n    sys.stdout.flush()\n"
+               "    time.sleep(60)\nsorted([1], key=lambda x: f())\n", (char *)NULL);
+        _exit(127);
+    }
+    (void)close(ready[1]);
+    bool started = read(ready[0], &byte, 1) == 1;
+    (void)close(ready[0]);
+    if (started)
+        return pid;
+    (void)waitpid(pid, NULL, 0);
+    return 0;
+}
+
+static int count_bytes(void *ctx, const char *text, size_t len)
+{
+    assert_null(memchr(text, '\x1b', len));
+    *(size_t *)ctx += len;
+    return 0;
+}
+
+static struct pyb_process *read_sleeping(struct pyb_session *s, pid_t pid)
+{
+    struct pyb_read_options o = {.size = sizeof o, .flags = PYB_READ_LOCALS | PYB_READ_VERBOSE};
+    struct pyb_error err = {0};
+    struct pyb_process *p = NULL;
+    if (pyb_open_pid(s, pid, &err) != 0)
+        fail_msg("%s", err.what);
+    // It may not have reached its sleep: wait for the innermost frame.
+    for (int i = 0; i < 200; i++) {
+        if (pyb_read(s, NULL, 0, false, &o, &p, &err) != 0)
+            fail_msg("%s", err.what);
+        if (p->threads[0].n_frames == 3 && strcmp(p->threads[0].frames[0].func, "f") == 0)
+            return p;
+        pyb_process_free(p);
+        (void)usleep(10000);
+        pyb_session_invalidate(s);
+    }
+    fail_msg("the frames of the target never came");
+    return NULL;
+}
+
+static void test_results_outlive_the_session(void **state)
+{
+    (void)state;
+    pid_t pid = start_python();
+    if (pid == 0) {
+        printf("skipped: no python3 on this machine\n");
+        skip();
+    }
+    struct pyb_session *s = session();
+    struct pyb_process *p = read_sleeping(s, pid);
+    const struct pyb_local *locals;
+    uint32_t n;
+    assert_int_equal(pyb_frame_locals(s, &p->threads[0].frames[0], NULL, &locals, &n, NULL), 0);
+    assert_int_equal(n, 1);
+    assert_string_equal(locals[0].name, "word");
+    assert_string_equal(locals[0].repr, "'\\x1b[31m'");
+    pyb_addr object;
+    const char *scope;
+    assert_int_equal(pyb_lookup_name(s, &p->threads[0].frames[0], "len", &object, &scope, NULL), 0);
+    assert_string_equal(scope, "builtin");
+    assert_int_equal(pyb_lookup_name(s, &p->threads[0].frames[0], "nowhere", &object, &scope, NULL), PYB_E_NOTFOUND);
+    pyb_session_free(s);
+    size_t written = 0;
+    struct pyb_text_options text = {.size = sizeof text, .flags = PYB_TEXT_LOCALS | PYB_TEXT_VERBOSE, .current = -1};
+    assert_int_equal(pyb_json(p, count_bytes, &written), 0);
+    assert_int_equal(pyb_text_thread(&p->threads[0], &text, count_bytes, &written), 0);
+    assert_true(written > 500);
+    pyb_process_free(p);
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, NULL, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_use_before_open), cmocka_unit_test(test_structs_without_a_size), cmocka_unit_test(test_no_such_targets),
         cmocka_unit_test(test_not_a_python), cmocka_unit_test(test_abort), cmocka_unit_test(test_memory_that_runs_out),
-        cmocka_unit_test(test_recorded_stacks_come_back),
+        cmocka_unit_test(test_recorded_stacks_come_back), cmocka_unit_test(test_results_outlive_the_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
