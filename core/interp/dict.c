@@ -224,7 +224,9 @@ static int entry_at(struct pyb_python *py, struct pyb_dict_iter *it, uint64_t sl
 
 int pyb_dict_next(struct pyb_python *py, struct pyb_dict_iter *it, pyb_addr *ret_key, pyb_addr *ret_value, struct pyb_error *err)
 {
-    while (it->i < it->n) {
+    for (unsigned empty = 0; it->i < it->n; empty++) {
+        if (empty > PYB_DICT_MAX_EMPTY)
+            return pyb_fail_at(err, PYB_E_CORRUPT, it->dict, 0, "a dict with %u empty entries in a row", empty);
         uint64_t slot = it->ordered ? it->order[it->i] : it->i;
         struct pyb_bytes b;
         int rc = entry_at(py, it, slot, &b, err);

@@ -33,6 +33,7 @@ int pyb_type_lookup(struct pyb_python *py, const struct pyb_type *type, const ch
                     struct pyb_error *err);
 
 #define PYB_DICT_MAX (UINT64_C(1) << 36) // slots of one dict; more is PYB_E_CORRUPT
+#define PYB_DICT_MAX_EMPTY (1u << 24)    // empty entries in a row; likewise
 #define PYB_DICT_LOOKUP_MAX (1u << 20)   // entries that a lookup by name looks at
 
 /** Iterates a dict in insertion order (2.7 to 3.5: table order). Start with a zeroed iterator. 1: an entry, 0: end, <0: error. */

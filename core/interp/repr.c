@@ -14,7 +14,7 @@ bool pyb_repr_fatal(int rc)
 
 bool pyb_repr_full(const struct pyb_repr *r)
 {
-    return r->out->failed || r->out->limited || r->out->len - r->start > r->length;
+    return r->budget == 0 || r->out->failed || r->out->limited || r->out->len - r->start > r->length;
 }
 
 int pyb_repr_ptr(struct pyb_repr *r, pyb_addr base, struct pyb_field f, pyb_addr *ret)
@@ -211,6 +211,11 @@ int pyb_repr_value(struct pyb_repr *r, pyb_addr object)
         pyb_buf_adds(r->out, "<NULL>");
         return 0;
     }
+    if (r->budget == 0) {
+        pyb_buf_adds(r->out, "...");
+        return 0;
+    }
+    r->budget--;
     const struct pyb_type *type;
     size_t mark = r->out->len;
     unsigned containers = r->containers;
@@ -253,6 +258,7 @@ int pyb_repr_object(struct pyb_python *py, pyb_addr object, const struct pyb_rep
         .start = ret->len,
         .err = err ? err : &ignored,
     };
+    r.budget = 1000 + 2 * (uint64_t)r.length;
     int rc = pyb_repr_value(&r, object);
     if (rc)
         return rc;

@@ -14,6 +14,8 @@
 
 #define PYB_REPR_MAX_DEPTH 200u             // nested values, whatever the limits say
 #define PYB_REPR_MAX_LENGTH (64u << 20)     // bytes of one repr, likewise
+#define PYB_REPR_MAX_ITEMS (1u << 20)       // of containers that must be read whole before they can be shown
+#define PYB_REPR_MAX_EMPTY (1u << 24)       // empty slots in a row
 #define PYB_REPR_MAX_INT_DIGITS 100000u     // decimal digits; a larger int is shown as its number of bits
 
 struct pyb_repr {
@@ -25,6 +27,7 @@ struct pyb_repr {
     struct pyb_buf *out;
     size_t start;                       // out->len before
     struct pyb_error *err;
+    uint64_t budget;                    // values still worth looking at: what is taken back as corrupt costs time and leaves no text
     unsigned containers;                // containers that are open: what the depth limit counts
     unsigned n_active;
     pyb_addr active[PYB_REPR_MAX_DEPTH];// values that are being shown, for cycles
@@ -44,7 +47,7 @@ struct pyb_repr_kind {
 int pyb_repr_value(struct pyb_repr *r, pyb_addr object);
 /** How often the object is being shown just now. */
 unsigned pyb_repr_times_active(const struct pyb_repr *r, pyb_addr object);
-/** The length limit is reached: what follows will be cut. */
+/** The length limit (or the budget) is reached: what follows will be cut. */
 bool pyb_repr_full(const struct pyb_repr *r);
 /** NOMEM, ABORTED and LIMIT end the whole; other errors only the value. */
 bool pyb_repr_fatal(int rc);

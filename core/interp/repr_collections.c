@@ -178,8 +178,8 @@ static int values_by_key(struct pyb_repr *r, pyb_addr dict, struct pyb_map *ret)
     struct pyb_dict_iter it;
     pyb_addr key, value;
     int rc = pyb_dict_iter_init(r->py, dict, &it, NULL, r->err);
-    while (rc == 0 && (rc = pyb_dict_next(r->py, &it, &key, &value, r->err)) == 1)
-        rc = pyb_map_put(ret, key, (uintptr_t)value);
+    for (unsigned i = 0; rc == 0 && (rc = pyb_dict_next(r->py, &it, &key, &value, r->err)) == 1; i++)
+        rc = i < PYB_REPR_MAX_ITEMS ? pyb_map_put(ret, key, (uintptr_t)value) : pyb_repr_corrupt(r, dict, "more items than it says");
     return rc;
 }
 
@@ -214,6 +214,8 @@ int pyb_repr_odict(struct pyb_repr *r, pyb_addr object, const struct pyb_type *t
     if (rc)
         return rc;
     const bool as_dict = at_least(r, 12);
+    if (n > PYB_REPR_MAX_ITEMS)
+        return pyb_repr_instance(r, object, type);
     pyb_buf_printf(r->out, "%s(", type->short_name);
     if (n > 0 && !pyb_repr_too_deep(r, as_dict ? "{...}" : "[...]")) {
         struct pyb_map values;
@@ -335,12 +337,11 @@ static int counter_items(struct pyb_repr *r, const struct count *counts, int64_t
 // Counter prints its most common first. Counts that are not plain numbers we cannot compare: then it is an instance like others.
 int pyb_repr_counter(struct pyb_repr *r, pyb_addr object, const struct pyb_type *type)
 {
-    enum { MAX_COUNTS = 1 << 20 };
     int64_t n, read = 0;
     int rc = pyb_repr_int(r, object, r->l->dict_used, &n);
     if (rc)
         return rc;
-    if (n < 0 || n > MAX_COUNTS)
+    if (n < 0 || n > PYB_REPR_MAX_ITEMS)
         return pyb_repr_instance(r, object, type);
     struct count *counts = pyb_alloc(r->py->target->ctx, 2 * (size_t)n * sizeof *counts + 1);
     if (!counts)

@@ -84,7 +84,7 @@ static int set_items(struct pyb_repr *r, pyb_addr table, uint64_t slots, bool ha
     const uint32_t stride = r->l->setentry_size;
     if (stride == 0 || stride > MAX_ENTRY || !pyb_has(r->l->setentry_key))
         return pyb_fail(r->err, PYB_E_UNSUPPORTED, "layout %s does not say what a set looks like", r->l->name);
-    uint64_t shown = 0;
+    uint64_t shown = 0, empty = 0;
     for (uint64_t i = 0; i < slots; i++) {
         if (i % CHUNK == 0) {
             size_t want = slots - i < CHUNK ? (size_t)(slots - i) : CHUNK;
@@ -94,8 +94,12 @@ static int set_items(struct pyb_repr *r, pyb_addr table, uint64_t slots, bool ha
             b = pyb_memory_bytes(r->mem, raw, want * stride);
         }
         pyb_addr key = pyb_get_ptr(&b, (size_t)(i % CHUNK) * stride + (size_t)r->l->setentry_key.offset);
-        if (key == 0 || is_dummy(r, key, has_dummies))
+        if (key == 0 || is_dummy(r, key, has_dummies)) {
+            if (++empty > PYB_REPR_MAX_EMPTY)
+                return pyb_repr_corrupt(r, table, "a set with %llu empty slots in a row", (unsigned long long)empty);
             continue;
+        }
+        empty = 0;
         if (pyb_repr_next_item(r, shown++))
             break;
         int rc = pyb_repr_value(r, key);
