@@ -60,28 +60,54 @@ def differences(stop, thread):
         ([("lengths", len(mine), len(told))] if len(mine) != len(told) else [])
 
 
+def truth_is_missing(python, stop):
+    """
+    3.11 and 3.12 link a cframe before they set its current_frame: there faulthandler sees no Python frame at all.
+    The innermost native frame is then the evaluation function, just entered.
+    """
+    return (stop.frames == [] and python.minor in ((3, 11), (3, 12))
+            and (stop.native[0][2] is None or "EvalFrame" in stop.native[0][2]))
+
+
+def judge(python, stop):
+    """(verdict, detail) of one stop: "same", "ended" (in JIT code), "unsaid" (faulthandler sees nothing), "wrong"."""
+    thread = thread_of(json.loads(stop.said[0]), stop.tid)
+    if truth_is_missing(python, stop):
+        return "unsaid" if thread["complete"] and python_frames(thread) else "wrong", thread["note"]
+    found = differences(stop, thread)
+    if not found and not thread["complete"] and "jit" in python.traits:
+        # JIT code has no unwind information: GDB's stack may end in it. The Python frames are all there, and it is said.
+        assert thread["note"].startswith("native stack ends here"), thread["note"]
+        return "ended", None
+    if found or not thread["complete"]:
+        return "wrong", (found[:2], thread["note"], [name for _pc, _sp, name in stop.native][:6], stop.raw[:200])
+    check_native(thread, stop.native)
+    if has_symbols(python):
+        check_inside(thread)
+    return "same", None
+
+
 @pytest.mark.matrix("stops")
 @pytest.mark.pythons(since=(3, 6))
 def test_random_stops(python, target_folder, request):
     count = request.config.getoption("--stops")
-    with start(python, "spin.py", folder=target_folder) as target:
-        stops = truth.random_stops(target, count, ["py-bt-native --json"], timeout=60 + count,
-                                   symbols=has_symbols(python))
-        wrong, ended = [], 0
+    verdicts, wrong, crashes, seed = {}, [], 0, 1
+    while sum(verdicts.values()) < count and crashes <= count // 20:
+        with start(python, "spin.py", "--seed", str(seed), folder=target_folder) as target:
+            left = count - sum(verdicts.values())
+            stops = truth.random_stops(target, left, ["py-bt-native --json"], seed=seed, timeout=60 + count,
+                                       symbols=has_symbols(python))
+            if len(stops) < left:
+                crashes += 1
+            else:
+                debugger.assert_undisturbed(target)
+        seed += 1
         for number, stop in enumerate(stops):
-            thread = thread_of(json.loads(stop.said[0]), stop.tid)
-            found = differences(stop, thread)
-            if not found and not thread["complete"] and "jit" in python.traits:
-                # JIT code has no unwind information: GDB's stack may end in it. The Python frames are all there, and it is said.
-                assert thread["note"].startswith("native stack ends here"), thread["note"]
-                ended += 1
-                continue
-            if found or not thread["complete"]:
-                wrong.append((number, found[:2], thread["note"], [n for _p, _s, n in stop.native][:6]))
-                continue
-            check_native(thread, stop.native)
-            if has_symbols(python):
-                check_inside(thread)
-        print("%s: %d stops, %d differ, %d native stacks ended in JIT code" % (python.id, len(stops), len(wrong), ended))
-        assert not wrong, wrong[:5]
-        debugger.assert_undisturbed(target)
+            verdict, detail = judge(python, stop)
+            verdicts[verdict] = verdicts.get(verdict, 0) + 1
+            if verdict == "wrong":
+                wrong.append((number, detail))
+    print("%s: %d stops, %d differ; %s; faulthandler itself crashed %d times"
+          % (python.id, sum(verdicts.values()), len(wrong), verdicts, crashes))
+    assert not wrong, wrong[:5]
+    assert verdicts.get("same", 0) >= count * (0.5 if "jit" in python.traits else 0.9)
