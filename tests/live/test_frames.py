@@ -9,19 +9,25 @@ import pytest
 from support import pythons
 from support.target import start
 
-BUILD = os.environ.get("PYBRAID_BUILD", os.path.join(pythons.REPO, "build"))
+BUILD = os.path.join(pythons.REPO, "build")
+
+
+def built(name):
+    """A program of tests/tools, from the library as it stands."""
+    done = subprocess.run(["make", "-s", "-C", pythons.REPO, "build/tools/" + name], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, universal_newlines=True)
+    assert done.returncode == 0, done.stdout[-3000:]
+    return os.path.join(BUILD, "tools", name)
 
 
 @pytest.fixture(scope="module")
 def frames_of():
-    """Runs the program that shows the core's frames; built here, from the library as it stands."""
-    done = subprocess.run(["make", "-s", "-C", pythons.REPO, os.path.join("build", "tools", "frames")],
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
-    assert done.returncode == 0, done.stdout[-3000:]
+    """Runs the program that shows the core's frames."""
+    program = built("frames")
 
     def read(pid, *arguments):
-        done = subprocess.run([os.path.join(BUILD, "tools", "frames"), *arguments, str(pid)], timeout=60,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        done = subprocess.run([program, *arguments, str(pid)], timeout=60, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE)
         assert done.returncode == 0, done.stderr.decode("utf-8", "replace")[-2000:]
         return json.loads(done.stdout.decode("utf-8"))  # strictly: all text must be UTF-8
 
@@ -37,15 +43,15 @@ def ours(frame):
 
 
 def theirs(frame):
-    return {key: frame[key] for key in ("name", "qualname", "file", "lasti", "line", "end_line", "column", "end_column")}
+    keys = ("name", "qualname", "file", "lasti", "line", "end_line", "column", "end_column")
+    return {key: frame[key] for key in keys}
 
 
 def compare(python, seen, account):
     assert len(seen["threads"]) >= len(account["threads"])
     for thread in account["threads"]:
-        match = [t for t in seen["threads"] if t["native_tid"] in (thread["tid"], 0) and t["ident"] == thread["ident"]]
-        if thread["ident"] is None:
-            match = [t for t in seen["threads"] if t["native_tid"] == thread["tid"]]
+        match = [t for t in seen["threads"]
+                 if t["native_tid"] in (thread["tid"], 0) and thread["ident"] in (t["ident"], None)]
         assert len(match) == 1, (thread["tid"], thread["ident"], seen["threads"])
         assert match[0]["complete"], match[0]["note"]
         mine, told = match[0]["frames"], thread["frames"]
@@ -59,7 +65,7 @@ def compare(python, seen, account):
 
 
 def check_evaluations(python, thread):
-    """Up to 3.10 one evaluation a frame; then runs of frames, each with an address of its own, outwards up the stack."""
+    """Up to 3.10 one evaluation a frame; then runs of frames, each with an address, outwards up the stack."""
     counts = [n for _, n in thread["evaluations"]]
     addresses = [address for address, _ in thread["evaluations"]]
     assert sum(counts) == len(thread["frames"])
@@ -77,18 +83,34 @@ SHAPES = [("mixed", 12), ("mixed", 100), ("plain", 1), ("plain", 1000), ("async"
 def test_frames_equal_the_account(python, frames_of, target_folder, shape, depth):
     if shape == "async" and python.minor < (3, 6):
         pytest.skip("no coroutines before 3.6")
-    with start(python, "depth.py", "--depth", str(depth), "--thread-depth", str(min(depth, 100)), "--shape", shape,
-               folder=target_folder) as target:
+    arguments = ("--depth", str(depth), "--thread-depth", str(min(depth, 100)), "--shape", shape)
+    with start(python, "depth.py", *arguments, folder=target_folder) as target:
         compare(python, frames_of(target.pid), target.account)
 
 
 @pytest.mark.matrix("frames")
 @pytest.mark.pythons(since=(3, 11))
-def test_a_hundred_thousand_frames(python, frames_of, target_folder):
+def test_a_hundred_thousand_frames(python, frames_of, target_folder, record_property):
     with start(python, "depth.py", "--depth", "100000", "--threads", "0", "--shape", "plain",
                folder=target_folder) as target:
         seen = frames_of(target.pid)
         compare(python, seen, target.account)
         assert len(seen["threads"][0]["frames"]) >= 100000
-        print("%s: %.1f ms" % (python.id, seen["threads"][0]["us"] / 1000))
+        record_property("said", "100 000 frames, %-16s %.1f ms" % (python.id, seen["threads"][0]["us"] / 1000))
         assert seen["threads"][0]["us"] < 1e6
+
+
+@pytest.mark.matrix("frames")
+@pytest.mark.pythons(since=(3, 3))
+def test_frames_at_any_instruction(python, request, target_folder, record_property):
+    """Stopped wherever it happens to be: the same frames and lines as faulthandler's C handler sees there."""
+    count = max(200, request.config.getoption("--stops"))
+    with start(python, "spin.py", folder=target_folder) as target:
+        facts = target.account["facts"]
+        command = [built("stops"), target.pid, facts["signal"], facts["file"], count]
+        done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              universal_newlines=True, timeout=300)
+    record_property("said", "frames at any instruction, %-16s %s" % (python.id, done.stdout.strip()))
+    assert done.returncode == 0, done.stdout + done.stderr[-4000:]
+    said = dict(word.split("=") for word in done.stdout.split())
+    assert int(said["stops"]) == count and int(said["frames"]) > count

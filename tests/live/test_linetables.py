@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every code object of each interpreter's whole standard library: our positions equal its own, at every instruction."""
+"""Each interpreter's whole standard library: our positions equal its own at every instruction."""
 import os
 import re
 import subprocess
@@ -10,7 +10,6 @@ from support import pythons
 
 TOOLS = os.path.join(pythons.REPO, "tests", "tools")
 LEAST_CODES = 5000  # of a standard library; fewer means that modules were not found
-seen = {}
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +27,7 @@ def check_lines(tmp_path_factory):
 
 @pytest.mark.matrix("lines")
 @pytest.mark.pythons(without={"jit"})
-def test_positions_of_the_standard_library(python, check_lines, tmp_path):
+def test_positions_of_the_standard_library(python, check_lines, tmp_path, record_property):
     export = tmp_path / "positions"
     done = python.run("-W", "ignore", os.path.join(TOOLS, "export_lines.py"), str(export), timeout=600,
                       binds=(str(tmp_path),))
@@ -36,19 +35,8 @@ def test_positions_of_the_standard_library(python, check_lines, tmp_path):
     compared = subprocess.run([check_lines, str(export)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               universal_newlines=True)
     os.unlink(export)
-    print("%s: %s" % (python.id, compared.stdout.strip()))
     counts = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", compared.stdout)}
     assert compared.returncode == 0 and counts["differences"] == 0, compared.stdout + compared.stderr[-2000:]
     assert counts["codes"] >= LEAST_CODES and counts["offsets"] > counts["codes"]
-    seen[python.id] = counts
-
-
-def test_counts_are_printed(capsys):
-    """The totals, past pytest's capture: what was compared is part of the result."""
-    assert seen, "no interpreter was compared"
-    with capsys.disabled():
-        print()
-        for name, counts in seen.items():
-            print("  line tables, %-24s %7d code objects %9d instructions, 0 differences"
-                  % (name, counts["codes"], counts["offsets"]))
-        print("  line tables, all: %d instructions" % sum(counts["offsets"] for counts in seen.values()))
+    record_property("said", "line tables, %-16s %6d code objects, %8d instructions, 0 differences"
+                    % (python.id, counts["codes"], counts["offsets"]))

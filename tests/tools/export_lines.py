@@ -6,8 +6,8 @@ usage: PYTHON export_lines.py OUT [STRIDE [FIRST]]
 Runs on every CPython from 2.7 on. Takes every STRIDE-th module, compiles it (or takes its cached code), walks
 its code objects and asks co_positions() (3.11+), co_lines() (3.10) or dis.findlinestarts() (up to 3.9).
 OUT is native-endian 32-bit integers: magic, format (1 lnotab of 2.7, 2 of 3.6, 3 of 3.10, 4 of 3.11), step in
-bytes; then for each code object first line, length of the table, the table padded to 4 bytes, number of runs, and
-the runs: end offset, line, end line, column, end column; a run begins where the one before ended. -1: none.
+bytes; then for each code object first line, length of the table, the table padded to 4 bytes, number of runs,
+and the runs: end offset, line, end line, column, end column; a run begins where the one before ended. -1: none.
 """
 import array
 import dis

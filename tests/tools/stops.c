@@ -28,6 +28,7 @@
 
 #define FAULTHANDLER_FRAMES 100
 #define SHOWN 10
+#define PATIENCE 200000 // times 50 us
 
 struct job {
     int32_t pid;
@@ -143,13 +144,15 @@ static unsigned long remove_all(struct pyb_buf *b, const char *piece)
 // What faulthandler wrote for this stop.
 static void read_theirs(struct job *j, struct pyb_buf *out)
 {
-    for (int tries = 0; tries < 4000 && !is_whole(out); tries++) {
+    for (int tries = 0; !is_whole(out); tries++) {
         char part[8192];
         ssize_t n = pread(j->report, part, sizeof part, j->reported);
         if (n < 0)
             die("report");
         j->reported += n;
         pyb_buf_add(out, part, (size_t)n);
+        if (n == 0 && tries > PATIENCE)
+            break; // shows as a difference
         if (n == 0)
             usleep(50);
     }
