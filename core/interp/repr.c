@@ -256,6 +256,7 @@ int pyb_repr_object(struct pyb_python *py, pyb_addr object, const struct pyb_rep
         .verbose = limits->verbose,
         .out = ret,
         .start = ret->len,
+        // cppcheck-suppress uninitvar // only ever written
         .err = err ? err : &ignored,
     };
     r.budget = 1000 + 2 * (uint64_t)r.length;

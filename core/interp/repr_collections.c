@@ -247,7 +247,7 @@ static int list_item(struct pyb_repr *r, pyb_addr list, int i, pyb_addr *ret)
 // 2.7: written in Python; the order is a circle of lists [previous, next, key].
 int pyb_repr_old_odict(struct pyb_repr *r, pyb_addr object, const struct pyb_type *type)
 {
-    pyb_addr root, link;
+    pyb_addr root = 0, link;
     int64_t n;
     struct pyb_map values;
     pyb_map_init(&values, r->py->target->ctx);

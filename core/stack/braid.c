@@ -34,11 +34,14 @@ static uint32_t runs_of(const struct pyb_frames *f, uint32_t tstate, struct pyb_
             break;
         if (e->stack_addr > key)
             key = e->stack_addr;
-        ret[n++] = (struct pyb_run){.tstate = tstate, .first = next, .n = e->n, .addr = e->stack_addr, .key = key};
+        ret[n] = (struct pyb_run){.tstate = tstate, .first = next, .n = e->n, .addr = e->stack_addr, .key = key};
+        n++;
         next += e->n;
     }
-    if (next < f->n || (!f->complete && n == 0))
-        ret[n++] = (struct pyb_run){.tstate = tstate, .first = next, .n = f->n - next, .key = key};
+    if (next < f->n || (!f->complete && n == 0)) {
+        ret[n] = (struct pyb_run){.tstate = tstate, .first = next, .n = f->n - next, .key = key};
+        n++;
+    }
     if (!f->complete)
         ret[n - 1].tail_note = f->note ? f->note : "the Python stack is incomplete";
     return n;
