@@ -10,7 +10,9 @@
 #include "base/buf.h"
 #include "interp/python.h"
 
-#define PYB_STRING_MAX (1u << 20) // bytes of one name or file name; longer ones are cut and say so
+// Characters of one name or file name: four times what the kernel takes for a path. Longer ones are cut and say so: each frame
+// shows its own, so that one damaged length would otherwise fill the result.
+#define PYB_STRING_MAX (1u << 14)
 
 /** Text in the arena; *ret_cut (may be NULL) says that it was cut at max_chars. PYB_E_CORRUPT: not a str. */
 int pyb_string_read(struct pyb_python *py, pyb_addr addr, size_t max_chars, struct pyb_arena *arena,
