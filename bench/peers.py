@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""py-spy and austin from PyPI, in a virtual environment of the cache folder: looked at here only, needed nowhere."""
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+
+from support import pythons
+
+FOLDER = os.path.join(pythons.cache_folder(), "bench", "peers")
+
+
+def say(argv, timeout=60):
+    """(exit code, output) of a command that may not even start."""
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=timeout, encoding="utf-8", errors="replace")
+    except (OSError, subprocess.SubprocessError) as error:
+        return 127, str(error)
+    return done.returncode, done.stdout
+
+
+def fetch():
+    """None, or why the peers could not be installed."""
+    if os.path.exists(os.path.join(FOLDER, "bin", "py-spy")):
+        return None
+    code, output = say([sys.executable, "-m", "venv", FOLDER])
+    if code == 0:
+        code, output = say([os.path.join(FOLDER, "bin", "pip"), "install", "-q", "py-spy", "austin-dist"], timeout=300)
+    return None if code == 0 else "not installable: " + (output.strip().splitlines() or ["no output"])[-1]
+
+
+def launcher(name):
+    """(argument vector, version, None) or (None, None, why it does not run)."""
+    missing = fetch()
+    if missing:
+        return None, None, missing
+    program = os.path.join(FOLDER, "bin", name)
+    root = os.path.join(pythons.cache_folder(), "sid")
+    loader = root + "/lib64/ld-linux-x86-64.so.2"
+    ways = [[program]]
+    if os.path.exists(loader):  # a peer built for a newer libc than this machine's
+        ways.append([loader, "--library-path", root + "/usr/lib/" + sysconfig.get_config_var("MULTIARCH"), program])
+    for way in ways:
+        code, output = say([*way, "--version"])
+        if code == 0:
+            return way, output.strip(), None
+    return None, None, "does not run: " + output.strip().splitlines()[-1]
+
+
+def collapsed(path, _output):
+    """Samples in a file of collapsed stacks."""
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        return sum(int(m.group(1)) for m in (re.search(r" (\d+)$", line.strip()) for line in stream) if m)
+
+
+def stated(_path, output):
+    """Samples as austin itself counts them: "Error rate ... 0/58167"."""
+    found = re.search(r"Error rate.*?\d+/(\d+)", re.sub(r"\x1b\[[0-9;]*m", "", output))
+    return int(found.group(1)) if found else 0
+
+
+def sampled(argv, output_option, count):
+    """(microseconds for each sample as fast as it goes, system calls for each, None) or why not."""
+    with tempfile.TemporaryDirectory() as folder:
+        path, summary = os.path.join(folder, "samples"), os.path.join(folder, "calls")
+        began = time.monotonic()
+        _, output = say([*argv, output_option, path], timeout=120)
+        seconds = time.monotonic() - began
+        samples = count(path, output) if os.path.exists(path) else 0  # austin ends with 254 all the same
+        if not samples:
+            return None, None, "no samples: " + (output.strip().splitlines() or ["no output"])[-1]
+        _, output = say(["strace", "-f", "-c", "-o", summary, *argv, output_option, path], timeout=300)
+        traced = count(path, output) if os.path.exists(summary) else 0
+        if not traced:
+            return seconds * 1e6 / samples, None, None  # no strace here
+        with open(summary, encoding="utf-8", errors="replace") as stream:
+            totals = [line.split() for line in stream if line.strip().endswith("total")]
+        return seconds * 1e6 / samples, int(totals[0][3]) / traced, None
+
+
+def py_spy(pid):
+    """(version, microseconds, system calls, why not). It makes rate * duration samples however long that takes."""
+    argv, version, missing = launcher("py-spy")
+    if missing:
+        return None, None, None, missing
+    return (version, *sampled([*argv, "record", "--nonblocking", "--idle", "--rate", "300", "--duration", "1",
+                               "--format", "raw", "--pid", str(pid)], "--output", collapsed))
+
+
+def austin(pid):
+    argv, version, missing = launcher("austin")
+    if missing:
+        return None, None, None, missing
+    return (version, *sampled([*argv, "--interval", "1us", "--exposure", "2", "--pid", str(pid)], "--output", stated))

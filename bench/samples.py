@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One sample of a live 100-frame stack: microseconds and system calls, beside py-spy's and austin's own pace."""
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+
+import peers
+from support import pythons
+from support.target import start
+
+LIVE = os.path.join(pythons.REPO, os.environ.get("PYBRAID_BUILD", "build"), "bench", "live")
+WANTED = ["pyenv-2.7.18", "pyenv-3.8.18", "pyenv-3.10.13", "pyenv-3.11.7", "pyenv-3.12.1", "pyenv-3.13.0", "sid-3.14",
+          "sid-3.15", "ft-3.13.5t"]
+BESIDE = ("pyenv-3.11.7", "pyenv-3.13.0")  # interpreters whose targets the peers read too
+
+
+def live(pid, count=2000):
+    """What the program says of one process, as a dict."""
+    done = subprocess.run([LIVE, str(pid), str(count)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
+                          encoding="utf-8")
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr.strip())
+    return dict(re.findall(r'(\w+)=(?:"([^"]*)"|(\S+))', done.stdout) and
+                [(k, a or b) for k, a, b in re.findall(r'(\w+)=(?:"([^"]*)"|(\S+))', done.stdout)])
+
+
+def traced_calls(pid):
+    """System calls of one warm sample: what 1000 samples more cost, by strace; None without strace."""
+    totals = []
+    with tempfile.TemporaryDirectory() as folder:
+        summary = os.path.join(folder, "calls")
+        for count in (1000, 2000):
+            try:
+                subprocess.run(["strace", "-f", "-c", "-o", summary, LIVE, str(pid), str(count)], check=True, timeout=120,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            except (OSError, subprocess.SubprocessError):
+                return None
+            with open(summary, encoding="utf-8") as stream:
+                totals.append([int(line.split()[3]) for line in stream if line.strip().endswith("total")][0])
+    return (totals[1] - totals[0]) / 1000
+
+
+def beside(table, what, found, ours):
+    version, microseconds, calls, missing = found
+    if missing:
+        table.lacks("%s %s" % (what, version or ""), missing)
+        return
+    table.row("  beside: %s" % version, "", "%.0f us, %s calls" % (microseconds, "%.0f" % calls if calls else "?"),
+              microseconds / ours)
+
+
+def one(table, row, shape):
+    with tempfile.TemporaryDirectory() as folder:
+        with start(row, "depth.py", "--depth", "98", "--threads", "0", "--shape", shape,
+                   folder=pathlib.Path(folder)) as target:
+            found = live(target.pid)
+            calls = traced_calls(target.pid)
+            microseconds = float(found["median_us"])
+            calls = float(found["reads"]) if calls is None else calls
+            limit_us, limit_calls = 10 if row.minor >= (3, 11) else 30, 3
+            if shape == "async":
+                limit_us, limit_calls = 30, 6
+            met = microseconds <= limit_us and calls <= limit_calls if shape != "mixed" else None
+            name = {"plain": "recursion", "mixed": "30 functions", "async": "awaits"}[shape]
+            table.row("sample %s, %s frames, %s" % (found["version"], found["frames"], name),
+                      "%.1f us, %.2f calls" % (microseconds, calls), "", None,
+                      "%d us, %d calls" % (limit_us, limit_calls) if met is not None else "", met)
+            if found["agrees"] != "1":
+                table.row("  frames differ from pyb_read()", "", "", None, "equal", False)
+            if row.id in BESIDE and shape == "plain":
+                beside(table, "py-spy", peers.py_spy(target.pid), microseconds)
+                beside(table, "austin", peers.austin(target.pid), microseconds)
+
+
+def run(table, rows):
+    there = {row.id: row for row in rows}
+    for name in WANTED:
+        if name not in there:
+            table.lacks(name, "not on this machine (make pythons)")
+            continue
+        for shape in ("plain", "mixed", "async"):
+            if shape == "async" and there[name].minor < (3, 6):
+                continue
+            one(table, there[name], shape)
