@@ -72,6 +72,11 @@ def truth_is_missing(python, stop):
 def judge(python, stop):
     """(verdict, detail) of one stop: "same", "ended" (in JIT code), "unsaid" (faulthandler sees nothing), "wrong"."""
     thread = thread_of(json.loads(stop.said[0]), stop.tid)
+    if stop.frames is None:  # 2.7 has no faulthandler: GDB's own names say where Python frames must stand, and how many
+        assert thread["complete"] and python_frames(thread), thread["note"]
+        check_native(thread, stop.native)
+        check_inside(thread)
+        return "same", None
     if truth_is_missing(python, stop):
         return "unsaid" if thread["complete"] and python_frames(thread) else "wrong", thread["note"]
     found = differences(stop, thread)
@@ -88,7 +93,6 @@ def judge(python, stop):
 
 
 @pytest.mark.matrix("stops")
-@pytest.mark.pythons(since=(3, 6))
 def test_random_stops(python, target_folder, request):
     count = request.config.getoption("--stops")
     verdicts, wrong, crashes, seed = {}, [], 0, 1
