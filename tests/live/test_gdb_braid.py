@@ -46,12 +46,15 @@ def escaped(text):
                    "\\u%04x" % ord(c) if c <= "\uffff" else "\\U%08x" % ord(c)) for c in text)
 
 
+# What faulthandler writes although no sys._getframe() or traceback ever shows it: the trampoline under a class's inlined
+# __init__ (_Py_InitCleanup, 3.14 and 3.15), and the entry shim itself while it is the innermost frame (3.12).
+NO_FRAMES = (("__init__", None, "__init__"), ("<shim>", None, "<interpreter trampoline>"))
+
+
 def differences(stop, thread):
     """What our frames and faulthandler's differ in; [] if in nothing."""
     mine = [(escaped(f["file"]), f["line"], escaped(f["func"])) for f in python_frames(thread)]
-    # 3.14 and 3.15's faulthandler also writes the trampoline that runs under a class's inlined __init__ (_Py_InitCleanup):
-    # code that no sys._getframe() or traceback shows. It is the one frame with that file name and no line.
-    told = [frame for frame in stop.frames if frame != ("__init__", None, "__init__")]
+    told = [frame for frame in stop.frames if frame not in NO_FRAMES]
     if told and told[-1][2] == "<invalid frame>":
         told, mine = told[:-1], mine[:len(told) - 1]
     elif stop.cut:
