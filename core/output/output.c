@@ -96,9 +96,24 @@ static size_t escape(uint32_t cp, char out[16])
     return n > 0 ? (size_t)n : 0;
 }
 
+// Nearly all text is plain: added as one.
+static size_t plain(const unsigned char *p, bool json)
+{
+    size_t n = 0;
+    while (p[n] >= 0x20 && p[n] < 0x7f && !(json && (p[n] == '"' || p[n] == '\\')))
+        n++;
+    return n;
+}
+
 void pyb_out_escaped(struct pyb_out *o, const char *utf8)
 {
     for (const unsigned char *p = (const unsigned char *)utf8; *p;) {
+        size_t run = plain(p, false);
+        if (run > 0) {
+            pyb_out_add(o, (const char *)p, run);
+            p += run;
+            continue;
+        }
         uint32_t cp;
         bool bad;
         size_t n = decode(p, &cp, &bad);
@@ -115,6 +130,12 @@ size_t pyb_out_width(const char *utf8)
 {
     size_t width = 0;
     for (const unsigned char *p = (const unsigned char *)utf8; *p;) {
+        size_t run = plain(p, false);
+        if (run > 0) {
+            width += run;
+            p += run;
+            continue;
+        }
         uint32_t cp;
         bool bad;
         char text[16];
@@ -142,6 +163,12 @@ void pyb_out_json_string(struct pyb_out *o, const char *utf8)
     }
     pyb_out_add(o, "\"", 1);
     for (const unsigned char *p = (const unsigned char *)utf8; *p;) {
+        size_t run = plain(p, true);
+        if (run > 0) {
+            pyb_out_add(o, (const char *)p, run);
+            p += run;
+            continue;
+        }
         uint32_t cp;
         bool bad;
         size_t n = decode(p, &cp, &bad);
