@@ -15,7 +15,8 @@ static int use_entries(struct pyb_python *py, struct pyb_dict_iter *it, bool uni
 {
     const struct pyb_layout *l = &py->layout;
     it->stride = unicode ? l->dictuentry_size : l->dictentry_size;
-    struct pyb_field key = unicode ? l->dictuentry_key : l->dictentry_key, value = unicode ? l->dictuentry_value : l->dictentry_value;
+    struct pyb_field key = unicode ? l->dictuentry_key : l->dictentry_key;
+    struct pyb_field value = unicode ? l->dictuentry_value : l->dictentry_value;
     if (it->stride == 0 || it->stride > sizeof it->chunk || !pyb_has(key) || !pyb_has(value))
         return absent(py, err);
     it->key_at = key.offset;
@@ -38,7 +39,8 @@ static int keys_table(struct pyb_python *py, pyb_addr keys, struct pyb_dict_iter
     if (rc)
         return rc;
     if (size < 0 || (uint64_t)size > PYB_DICT_MAX)
-        return pyb_fail_at(err, PYB_E_CORRUPT, keys, 0, "a dict with a table of %lld entries", (long long)size);
+        return pyb_fail_at(err, PYB_E_CORRUPT, keys, 0, "a dict with a table of %lld entries",
+                           (long long)size);
     if (!pyb_has(l->dictkeys_entries))
         return absent(py, err);
     it->n = (uint64_t)size;
@@ -56,7 +58,8 @@ static int keys_compact(struct pyb_python *py, pyb_addr keys, struct pyb_dict_it
     if (rc)
         return rc;
     if (size < 0 || (uint64_t)size > PYB_DICT_MAX || n < 0 || n > size)
-        return pyb_fail_at(err, PYB_E_CORRUPT, keys, 0, "a dict with %lld entries in %lld slots", (long long)n, (long long)size);
+        return pyb_fail_at(err, PYB_E_CORRUPT, keys, 0, "a dict with %lld entries in %lld slots",
+                           (long long)n, (long long)size);
     if (!pyb_has(l->dictkeys_indices))
         return absent(py, err);
     it->n = (uint64_t)n;
@@ -79,7 +82,8 @@ static int keys_log2(struct pyb_python *py, pyb_addr keys, struct pyb_dict_iter 
     if (rc)
         return rc;
     if (log2_size > MAX_LOG2 || log2_bytes > MAX_LOG2 + 3 || n < 0 || n > INT64_C(1) << log2_size)
-        return pyb_fail_at(err, PYB_E_CORRUPT, keys, 0, "a dict with %lld entries in 2**%llu slots", (long long)n, (unsigned long long)log2_size);
+        return pyb_fail_at(err, PYB_E_CORRUPT, keys, 0, "a dict with %lld entries in 2**%llu slots",
+                           (long long)n, (unsigned long long)log2_size);
     if (!pyb_has(l->dictkeys_indices))
         return absent(py, err);
     it->n = (uint64_t)n;
@@ -97,8 +101,9 @@ static int use_keys(struct pyb_python *py, pyb_addr keys, struct pyb_dict_iter *
     }
 }
 
-// Instances that share keys may have set their attributes in different orders: from 3.11 the values carry theirs. 3.11 and 3.12: the bytes
-// before values[0] are, going down, the room in front, the count, and the slots in order. 3.13 on: named members, the slots follow the values.
+// Instances that share keys may have set their attributes in different orders: from 3.11 the values carry
+// theirs. 3.11 and 3.12: the bytes before values[0] are, going down, the room in front, the count, and the
+// slots in order. 3.13 on: named members, the slots follow the values.
 static int read_order(struct pyb_python *py, pyb_addr values, struct pyb_dict_iter *it, struct pyb_error *err)
 {
     const struct pyb_layout *l = &py->layout;
@@ -120,16 +125,19 @@ static int read_order(struct pyb_python *py, pyb_addr values, struct pyb_dict_it
     if (rc)
         return rc;
     if (count > capacity || count > it->n)
-        return pyb_fail_at(err, PYB_E_CORRUPT, values, 0, "%u values for %llu keys", count, (unsigned long long)it->n);
+        return pyb_fail_at(err, PYB_E_CORRUPT, values, 0, "%u values for %llu keys", count,
+                           (unsigned long long)it->n);
     for (unsigned i = 0; i < count; i++)
         if (it->order[i] >= it->n)
-            return pyb_fail_at(err, PYB_E_CORRUPT, values, 0, "value %u of %llu", it->order[i], (unsigned long long)it->n);
+            return pyb_fail_at(err, PYB_E_CORRUPT, values, 0, "value %u of %llu", it->order[i],
+                               (unsigned long long)it->n);
     it->n = count;
     it->ordered = true;
     return 0;
 }
 
-int pyb_dict_iter_init_split(struct pyb_python *py, pyb_addr keys, pyb_addr values, struct pyb_dict_iter *it, struct pyb_error *err)
+int pyb_dict_iter_init_split(struct pyb_python *py, pyb_addr keys, pyb_addr values, struct pyb_dict_iter *it,
+                             struct pyb_error *err)
 {
     const struct pyb_layout *l = &py->layout;
     *it = (struct pyb_dict_iter){0};
@@ -168,7 +176,8 @@ static int check_dict(struct pyb_python *py, pyb_addr dict, struct pyb_error *er
     return pyb_fail_at(err, PYB_E_CORRUPT, dict, 0, "not a dict but a %s", t->name);
 }
 
-int pyb_dict_iter_init(struct pyb_python *py, pyb_addr dict, struct pyb_dict_iter *it, int64_t *ret_len, struct pyb_error *err)
+int pyb_dict_iter_init(struct pyb_python *py, pyb_addr dict, struct pyb_dict_iter *it, int64_t *ret_len,
+                       struct pyb_error *err)
 {
     const struct pyb_layout *l = &py->layout;
     *it = (struct pyb_dict_iter){0};
@@ -192,14 +201,16 @@ int pyb_dict_iter_init(struct pyb_python *py, pyb_addr dict, struct pyb_dict_ite
         return rc;
     it->dict = dict;
     if (used < 0 || (uint64_t)used > it->n)
-        return pyb_fail_at(err, PYB_E_CORRUPT, dict, 0, "a dict of %lld entries in %llu slots", (long long)used, (unsigned long long)it->n);
+        return pyb_fail_at(err, PYB_E_CORRUPT, dict, 0, "a dict of %lld entries in %llu slots",
+                           (long long)used, (unsigned long long)it->n);
     if (ret_len)
         *ret_len = used;
     return 0;
 }
 
 // Entry `slot` out of the read-ahead, which is filled from there when it lacks it.
-static int entry_at(struct pyb_python *py, struct pyb_dict_iter *it, uint64_t slot, struct pyb_bytes *ret, struct pyb_error *err)
+static int entry_at(struct pyb_python *py, struct pyb_dict_iter *it, uint64_t slot, struct pyb_bytes *ret,
+                    struct pyb_error *err)
 {
     if (slot < it->chunk_first || slot >= it->chunk_first + it->chunk_n) {
         uint64_t want = sizeof it->chunk / it->stride, got_entries;
@@ -222,11 +233,13 @@ static int entry_at(struct pyb_python *py, struct pyb_dict_iter *it, uint64_t sl
     return 0;
 }
 
-int pyb_dict_next(struct pyb_python *py, struct pyb_dict_iter *it, pyb_addr *ret_key, pyb_addr *ret_value, struct pyb_error *err)
+int pyb_dict_next(struct pyb_python *py, struct pyb_dict_iter *it, pyb_addr *ret_key, pyb_addr *ret_value,
+                  struct pyb_error *err)
 {
     for (unsigned empty = 0; it->i < it->n; empty++) {
         if (empty > PYB_DICT_MAX_EMPTY)
-            return pyb_fail_at(err, PYB_E_CORRUPT, it->dict, 0, "a dict with %u empty entries in a row", empty);
+            return pyb_fail_at(err, PYB_E_CORRUPT, it->dict, 0, "a dict with %u empty entries in a row",
+                               empty);
         uint64_t slot = it->ordered ? it->order[it->i] : it->i;
         struct pyb_bytes b;
         int rc = entry_at(py, it, slot, &b, err);
@@ -247,7 +260,8 @@ int pyb_dict_next(struct pyb_python *py, struct pyb_dict_iter *it, pyb_addr *ret
 }
 
 // Looks at the key of each entry: hashes of str are random from 3.3 on, and a dict of names is short.
-static int find(struct pyb_python *py, struct pyb_dict_iter *it, const char *key, pyb_addr *ret, struct pyb_error *err)
+static int find(struct pyb_python *py, struct pyb_dict_iter *it, const char *key, pyb_addr *ret,
+                struct pyb_error *err)
 {
     for (unsigned i = 0; i < PYB_DICT_LOOKUP_MAX; i++) {
         pyb_addr k;
@@ -269,7 +283,8 @@ int pyb_dict_get(struct pyb_python *py, pyb_addr dict, const char *key, pyb_addr
     return rc ? rc : find(py, &it, key, ret, err);
 }
 
-int pyb_instance_attrs(struct pyb_python *py, pyb_addr object, int (*each)(void *ctx, pyb_addr key, pyb_addr value), void *ctx, struct pyb_error *err)
+int pyb_instance_attrs(struct pyb_python *py, pyb_addr object,
+                       int (*each)(void *ctx, pyb_addr key, pyb_addr value), void *ctx, struct pyb_error *err)
 {
     struct pyb_dict_iter it;
     int rc = pyb_instance_iter_init(py, object, &it, err);

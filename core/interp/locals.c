@@ -89,9 +89,10 @@ static bool has_name(const struct pyb_local *locals, uint32_t n, const char *nam
     return false;
 }
 
-// Module and class bodies, exec(): the names in the mapping that is the frame's f_locals. A function of 2.7 that uses exec has both kinds: then
-// the mapping may be an old copy of a fast variable, which is left out.
-static int add_slow(struct reading *l, pyb_addr namespace, struct pyb_local *locals, uint32_t *n, uint32_t max)
+// Module and class bodies, exec(): the names in the mapping that is the frame's f_locals. A function of 2.7
+// that uses exec has both kinds: then the mapping may be an old copy of a fast variable, which is left out.
+static int add_slow(struct reading *l, pyb_addr namespace, struct pyb_local *locals, uint32_t *n,
+                    uint32_t max)
 {
     struct pyb_dict_iter it;
     pyb_addr key, value;
@@ -112,8 +113,9 @@ static int add_slow(struct reading *l, pyb_addr namespace, struct pyb_local *loc
         return rc;
     struct pyb_local *last = &locals[(*n)++]; // there is room for one more
     *last = (struct pyb_local){.name = "...", .addr = namespace};
-    last->note = rc >= 0 ? "too many names, the others are left out" : rc == PYB_E_CORRUPT ? "the namespace is no dict, or a corrupt one"
-                                                                                          : "the namespace cannot be read";
+    last->note = rc >= 0                ? "too many names, the others are left out"
+                 : rc == PYB_E_CORRUPT ? "the namespace is no dict, or a corrupt one"
+                                       : "the namespace cannot be read";
     return 0;
 }
 
@@ -127,7 +129,8 @@ static uint32_t slow_count(struct pyb_python *py, pyb_addr namespace)
     return n < MAX_SLOW_LOCALS ? (uint32_t)n : MAX_SLOW_LOCALS;
 }
 
-static int read_all(struct reading *l, const struct pyb_pyframe *frame, const struct pyb_code *code, struct pyb_local **ret, uint32_t *ret_n)
+static int read_all(struct reading *l, const struct pyb_pyframe *frame, const struct pyb_code *code,
+                    struct pyb_local **ret, uint32_t *ret_n)
 {
     struct pyb_variable *fast;
     uint32_t n_fast, n_slow = 0;
@@ -154,7 +157,8 @@ static int read_all(struct reading *l, const struct pyb_pyframe *frame, const st
     return rc;
 }
 
-int pyb_locals_read(struct pyb_python *py, const struct pyb_pyframe *frame, const struct pyb_code *code, const struct pyb_repr_limits *limits,
+int pyb_locals_read(struct pyb_python *py, const struct pyb_pyframe *frame, const struct pyb_code *code,
+                    const struct pyb_repr_limits *limits,
                     struct pyb_arena *arena, struct pyb_local **ret, uint32_t *ret_n, struct pyb_error *err)
 {
     struct reading l = {.py = py, .limits = limits, .arena = arena, .err = err};

@@ -2,8 +2,8 @@
 #include "base/error.h"
 #include "interp/variables.h"
 
-static int in_dict(struct pyb_python *py, pyb_addr dict, const char *name, const char *scope, pyb_addr *ret, const char **ret_scope,
-                   struct pyb_error *err)
+static int in_dict(struct pyb_python *py, pyb_addr dict, const char *name, const char *scope, pyb_addr *ret,
+                   const char **ret_scope, struct pyb_error *err)
 {
     int rc = dict ? pyb_dict_get(py, dict, name, ret, err) : PYB_E_NOTFOUND;
     if (rc == 0)
@@ -11,9 +11,10 @@ static int in_dict(struct pyb_python *py, pyb_addr dict, const char *name, const
     return rc;
 }
 
-// As the interpreter looks: a function's own name never falls through to the globals, even when it is unbound.
-static int in_variables(struct pyb_python *py, const struct pyb_pyframe *frame, const struct pyb_code *code, const char *name,
-                        pyb_addr *ret, bool *ret_known, struct pyb_error *err)
+// As the interpreter looks: a function's own name never falls through to the globals, even when it is
+// unbound.
+static int in_variables(struct pyb_python *py, const struct pyb_pyframe *frame, const struct pyb_code *code,
+                        const char *name, pyb_addr *ret, bool *ret_known, struct pyb_error *err)
 {
     struct pyb_arena arena;
     struct pyb_variable *v;
@@ -28,7 +29,8 @@ static int in_variables(struct pyb_python *py, const struct pyb_pyframe *frame, 
         *ret_known = true;
         *ret = v[i].value;
         if (v[i].is_int)
-            rc = pyb_fail(err, PYB_E_NOTFOUND, "%s is the number %lld, which is no object", name, (long long)v[i].number);
+            rc = pyb_fail(err, PYB_E_NOTFOUND, "%s is the number %lld, which is no object", name,
+                          (long long)v[i].number);
         else if (!v[i].value && pyb_code_is_optimized(code))
             rc = pyb_fail(err, PYB_E_NOTFOUND, "%s is a local variable and unbound", name);
     }
@@ -36,8 +38,8 @@ static int in_variables(struct pyb_python *py, const struct pyb_pyframe *frame, 
     return rc;
 }
 
-int pyb_frame_lookup(struct pyb_python *py, const struct pyb_pyframe *frame, const struct pyb_code *code, const char *name,
-                     pyb_addr *ret, const char **ret_scope, struct pyb_error *err)
+int pyb_frame_lookup(struct pyb_python *py, const struct pyb_pyframe *frame, const struct pyb_code *code,
+                     const char *name, pyb_addr *ret, const char **ret_scope, struct pyb_error *err)
 {
     pyb_addr locals, globals, builtins;
     bool known;

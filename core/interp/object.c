@@ -44,7 +44,8 @@ static int read_type(struct pyb_python *py, pyb_addr addr, struct pyb_type *t, s
     const struct pyb_layout *l = &py->layout;
     uint8_t raw[MAX_TYPE_SIZE];
     if (l->type_size == 0 || l->type_size > sizeof raw || !pyb_has(l->type_name) || !pyb_has(l->obj_type))
-        return pyb_fail(err, PYB_E_UNSUPPORTED, "layout %s does not say what a type object looks like", l->name);
+        return pyb_fail(err, PYB_E_UNSUPPORTED, "layout %s does not say what a type object looks like",
+                        l->name);
     int rc = pyb_read_bytes(py->target->mem, addr, raw, l->type_size, err);
     if (rc)
         return rc;
@@ -61,10 +62,23 @@ static int read_type(struct pyb_python *py, pyb_addr addr, struct pyb_type *t, s
     t->mro = take_uint(&b, l->type_mro);
     t->members = take_uint(&b, l->type_members);
     t->heap = pyb_type_has(t, l->tpflags_heaptype);
-    if (b.bad || t->basicsize < l->ptr_size || t->basicsize > MAX_BASICSIZE || t->itemsize < 0 || t->itemsize > MAX_BASICSIZE)
-        return pyb_fail_at(err, PYB_E_CORRUPT, addr, l->type_size, "no type object: its instances have a size of %lld bytes",
+    if (b.bad || t->basicsize < l->ptr_size || t->basicsize > MAX_BASICSIZE || t->itemsize < 0 ||
+        t->itemsize > MAX_BASICSIZE)
+        return pyb_fail_at(err, PYB_E_CORRUPT, addr, l->type_size,
+                           "no type object: its instances have a size of %lld bytes",
                            (long long)t->basicsize);
     return read_name(py, take_uint(&b, l->type_name), t, err);
+}
+
+static int check_top(struct pyb_python *py, const struct pyb_type *t, pyb_addr at, struct pyb_error *err)
+{
+    struct pyb_type top = {0};
+    int rc = at == t->addr ? 0 : read_type(py, at, &top, err);
+    if (rc)
+        return rc;
+    if (strcmp(at == t->addr ? t->name : top.name, "type") == 0)
+        return 0;
+    return pyb_fail_at(err, PYB_E_CORRUPT, at, 0, "no type object: its type's type is not `type`");
 }
 
 // Whatever claims to be a type must be an instance of a type, and so on up to `type`, which is its own.
@@ -72,15 +86,8 @@ static int check_metatypes(struct pyb_python *py, const struct pyb_type *t, stru
 {
     pyb_addr at = t->metatype, previous = t->addr;
     for (int i = 0; i < MAX_METATYPES; i++) {
-        if (at == previous) {
-            struct pyb_type top = {0};
-            if (at == t->addr)
-                return strcmp(t->name, "type") == 0 ? 0 : pyb_fail_at(err, PYB_E_CORRUPT, at, 0, "no type object: it is its own type");
-            int rc = read_type(py, at, &top, err);
-            if (rc)
-                return rc;
-            return strcmp(top.name, "type") == 0 ? 0 : pyb_fail_at(err, PYB_E_CORRUPT, at, 0, "no type object: its type's type is not `type`");
-        }
+        if (at == previous)
+            return check_top(py, t, at, err);
         uintptr_t known;
         if (pyb_map_get(&py->types, at, &known))
             return 0;
@@ -131,7 +138,8 @@ bool pyb_type_has(const struct pyb_type *type, int64_t flag)
     return flag != PYB_ABSENT && (type->flags & (uint64_t)flag) != 0;
 }
 
-int pyb_type_mro(struct pyb_python *py, const struct pyb_type *type, const struct pyb_type **ret, size_t max, size_t *ret_n, struct pyb_error *err)
+int pyb_type_mro(struct pyb_python *py, const struct pyb_type *type, const struct pyb_type **ret, size_t max,
+                 size_t *ret_n, struct pyb_error *err)
 {
     const struct pyb_layout *l = &py->layout;
     int64_t n;
@@ -143,7 +151,8 @@ int pyb_type_mro(struct pyb_python *py, const struct pyb_type *type, const struc
         return pyb_fail_at(err, PYB_E_CORRUPT, type->mro, 0, "an MRO of %lld classes", (long long)n);
     for (int64_t i = 0; i < n && *ret_n < max; i++) {
         pyb_addr at;
-        rc = pyb_read_ptr(py->target->mem, type->mro + (uint64_t)l->tuple_item.offset + (uint64_t)i * l->ptr_size, &at, err);
+        const pyb_addr item = type->mro + (uint64_t)l->tuple_item.offset + (uint64_t)i * l->ptr_size;
+        rc = pyb_read_ptr(py->target->mem, item, &at, err);
         if (rc)
             return rc;
         const struct pyb_type *t;
@@ -156,8 +165,8 @@ int pyb_type_mro(struct pyb_python *py, const struct pyb_type *type, const struc
     return 0;
 }
 
-int pyb_type_lookup(struct pyb_python *py, const struct pyb_type *type, const char *name, pyb_addr *ret, const struct pyb_type **ret_owner,
-                    struct pyb_error *err)
+int pyb_type_lookup(struct pyb_python *py, const struct pyb_type *type, const char *name, pyb_addr *ret,
+                    const struct pyb_type **ret_owner, struct pyb_error *err)
 {
     const struct pyb_type *mro[64];
     size_t n;

@@ -9,13 +9,15 @@ struct home {
     pyb_addr dict, keys, values;
 };
 
-static int cached_keys(struct pyb_python *py, const struct pyb_type *t, struct home *ret, struct pyb_error *err)
+static int cached_keys(struct pyb_python *py, const struct pyb_type *t, struct home *ret,
+                       struct pyb_error *err)
 {
     return pyb_field_ptr(py, t->addr, py->layout.heaptype_cached_keys, &ret->keys, err);
 }
 
 // 3.13 on: the values lie behind the object until its dict, if it ever gets one, is taken apart from them.
-static int inline_values(struct pyb_python *py, pyb_addr object, const struct pyb_type *t, struct home *ret, struct pyb_error *err)
+static int inline_values(struct pyb_python *py, pyb_addr object, const struct pyb_type *t, struct home *ret,
+                         struct pyb_error *err)
 {
     pyb_addr values = object + (uint64_t)t->basicsize;
     uint8_t valid;
@@ -27,7 +29,8 @@ static int inline_values(struct pyb_python *py, pyb_addr object, const struct py
 }
 
 // 3.11: two words in front of the object. 3.12: one, whose lowest bit says which. 3.13 on: the dict's only.
-static int managed_home(struct pyb_python *py, pyb_addr object, const struct pyb_type *t, struct home *ret, struct pyb_error *err)
+static int managed_home(struct pyb_python *py, pyb_addr object, const struct pyb_type *t, struct home *ret,
+                        struct pyb_error *err)
 {
     const struct pyb_layout *l = &py->layout;
     struct pyb_memory *mem = py->target->mem;
@@ -51,7 +54,8 @@ static int managed_home(struct pyb_python *py, pyb_addr object, const struct pyb
 }
 
 // A negative offset counts from the end of the object, whose size depends on its length.
-static int dict_offset(struct pyb_python *py, pyb_addr object, const struct pyb_type *t, int64_t *ret, struct pyb_error *err)
+static int dict_offset(struct pyb_python *py, pyb_addr object, const struct pyb_type *t, int64_t *ret,
+                       struct pyb_error *err)
 {
     *ret = t->dictoffset;
     if (t->dictoffset >= 0)
@@ -61,7 +65,8 @@ static int dict_offset(struct pyb_python *py, pyb_addr object, const struct pyb_
     if (rc)
         return rc;
     const int64_t word = py->layout.ptr_size, max = INT64_C(1) << 48;
-    if (n < -max || n > max || __builtin_mul_overflow(n < 0 ? -n : n, t->itemsize, &size) || __builtin_add_overflow(size, t->basicsize + word - 1, &size))
+    if (n < -max || n > max || __builtin_mul_overflow(n < 0 ? -n : n, t->itemsize, &size) ||
+        __builtin_add_overflow(size, t->basicsize + word - 1, &size))
         return pyb_fail_at(err, PYB_E_CORRUPT, object, 0, "an object of %lld items", (long long)n);
     *ret = size / word * word + t->dictoffset;
     return 0;
@@ -86,11 +91,13 @@ static int find_home(struct pyb_python *py, pyb_addr object, struct home *ret, s
     if (rc)
         return rc;
     if (offset < (int64_t)l->ptr_size)
-        return pyb_fail_at(err, PYB_E_CORRUPT, t->addr, 0, "class %s keeps its instances' dict at %lld", t->name, (long long)offset);
+        return pyb_fail_at(err, PYB_E_CORRUPT, t->addr, 0, "class %s keeps its instances' dict at %lld",
+                           t->name, (long long)offset);
     return pyb_read_ptr(py->target->mem, object + (uint64_t)offset, &ret->dict, err);
 }
 
-int pyb_instance_iter_init(struct pyb_python *py, pyb_addr object, struct pyb_dict_iter *it, struct pyb_error *err)
+int pyb_instance_iter_init(struct pyb_python *py, pyb_addr object, struct pyb_dict_iter *it,
+                           struct pyb_error *err)
 {
     struct home home;
     int rc = find_home(py, object, &home, err);
@@ -100,13 +107,15 @@ int pyb_instance_iter_init(struct pyb_python *py, pyb_addr object, struct pyb_di
         return pyb_dict_iter_init(py, home.dict, it, NULL, err);
     if (home.values && home.keys)
         return pyb_dict_iter_init_split(py, home.keys, home.values, it, err);
-    return pyb_fail(err, PYB_E_NOTFOUND, "the object at 0x%llx has no attributes of its own", (unsigned long long)object);
+    return pyb_fail(err, PYB_E_NOTFOUND, "the object at 0x%llx has no attributes of its own",
+                    (unsigned long long)object);
 }
 
 enum { T_OBJECT = 6, T_OBJECT_EX = 16 }; // Include/structmember.h
 
 // __slots__: the class has a member descriptor that says where in the instance the value is.
-static int slot_attr(struct pyb_python *py, pyb_addr object, const char *name, pyb_addr *ret, struct pyb_error *err)
+static int slot_attr(struct pyb_python *py, pyb_addr object, const char *name, pyb_addr *ret,
+                     struct pyb_error *err)
 {
     const struct pyb_layout *l = &py->layout;
     const struct pyb_type *t, *kind;
@@ -128,13 +137,15 @@ static int slot_attr(struct pyb_python *py, pyb_addr object, const char *name, p
         rc = pyb_field_int(py, member, l->memberdef_offset, &offset, err);
     if (rc)
         return rc;
-    if ((type != T_OBJECT && type != T_OBJECT_EX) || offset < 0 || offset > t->basicsize - (int64_t)l->ptr_size)
+    if ((type != T_OBJECT && type != T_OBJECT_EX) || offset < 0 ||
+        offset > t->basicsize - (int64_t)l->ptr_size)
         return pyb_fail(err, PYB_E_NOTFOUND, "%s.%s does not hold an object", t->name, name);
     rc = pyb_read_ptr(py->target->mem, object + (uint64_t)offset, ret, err);
     return rc || *ret ? rc : pyb_fail(err, PYB_E_NOTFOUND, "%s.%s is not set", t->name, name);
 }
 
-int pyb_instance_attr(struct pyb_python *py, pyb_addr object, const char *name, pyb_addr *ret, struct pyb_error *err)
+int pyb_instance_attr(struct pyb_python *py, pyb_addr object, const char *name, pyb_addr *ret,
+                      struct pyb_error *err)
 {
     struct pyb_dict_iter it;
     int rc = pyb_instance_iter_init(py, object, &it, err);

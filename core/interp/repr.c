@@ -42,7 +42,9 @@ int pyb_repr_name(struct pyb_repr *r, pyb_addr str)
     uint32_t text[256];
     size_t n;
     int64_t total;
-    int rc = str ? pyb_string_codepoints(r->py, str, text, sizeof text / sizeof *text, &n, &total, r->err) : PYB_E_CORRUPT;
+    int rc = PYB_E_CORRUPT;
+    if (str)
+        rc = pyb_string_codepoints(r->py, str, text, sizeof text / sizeof *text, &n, &total, r->err);
     if (rc) {
         pyb_buf_addc(r->out, '?');
         return pyb_repr_fatal(rc) ? rc : 0;
@@ -175,7 +177,9 @@ static void rewind_to(struct pyb_repr *r, size_t mark)
 
 static void add_failure(struct pyb_repr *r, int rc, pyb_addr object, const char *name)
 {
-    const char *what = rc == PYB_E_CORRUPT ? "corrupt" : rc == PYB_E_UNSUPPORTED ? "unsupported" : "unreadable";
+    const char *what = rc == PYB_E_CORRUPT       ? "corrupt"
+                       : rc == PYB_E_UNSUPPORTED ? "unsupported"
+                                                 : "unreadable";
     pyb_buf_printf(r->out, "<%s %s at 0x%llx>", what, name, (unsigned long long)object);
 }
 
@@ -243,14 +247,15 @@ static void cut(struct pyb_repr *r)
     pyb_buf_adds(r->out, "...");
 }
 
-int pyb_repr_object(struct pyb_python *py, pyb_addr object, const struct pyb_repr_limits *limits, struct pyb_buf *ret, struct pyb_error *err)
+int pyb_repr_object(struct pyb_python *py, pyb_addr object, const struct pyb_repr_limits *limits,
+                    struct pyb_buf *ret, struct pyb_error *err)
 {
     struct pyb_error ignored;
     struct pyb_repr r = {
         .py = py,
         .l = &py->layout,
         .mem = py->target->mem,
-        .length = limits->length == 0 ? 120 : limits->length < PYB_REPR_MAX_LENGTH ? limits->length : PYB_REPR_MAX_LENGTH,
+        .length = limits->length ? limits->length : 120,
         .max_depth = limits->depth ? limits->depth : 4,
         .items = limits->items ? limits->items : 20,
         .verbose = limits->verbose,
@@ -259,6 +264,8 @@ int pyb_repr_object(struct pyb_python *py, pyb_addr object, const struct pyb_rep
         // cppcheck-suppress uninitvar // only ever written
         .err = err ? err : &ignored,
     };
+    if (r.length > PYB_REPR_MAX_LENGTH)
+        r.length = PYB_REPR_MAX_LENGTH;
     r.budget = 1000 + 2 * (uint64_t)r.length;
     int rc = pyb_repr_value(&r, object);
     if (rc)

@@ -2,9 +2,9 @@
 /**
  * One repr() under way: what the files repr_*.c share. Nothing outside of them includes this.
  *
- * A function that shows a value appends its text to r->out and returns 0, or a negative code when it could not: then
- * pyb_repr_value() takes back what it appended and says so in its place. Text that reads like a container is cut by the
- * limits; once the length is reached everything returns soon (pyb_repr_full()).
+ * A function that shows a value appends its text to r->out and returns 0, or a negative code when it could
+ * not: then pyb_repr_value() takes back what it appended and says so in its place. Text that reads like a
+ * container is cut by the limits; once the length is reached everything returns soon (pyb_repr_full()).
  */
 #ifndef PYB_INTERP_REPR_H
 #define PYB_INTERP_REPR_H
@@ -27,13 +27,15 @@ struct pyb_repr {
     struct pyb_buf *out;
     size_t start;                       // out->len before
     struct pyb_error *err;
-    uint64_t budget;                    // values still worth looking at: what is taken back as corrupt costs time and leaves no text
+    // values still worth looking at: what is taken back as corrupt costs time and leaves no text
+    uint64_t budget;
     unsigned containers;                // containers that are open: what the depth limit counts
     unsigned n_active;
     pyb_addr active[PYB_REPR_MAX_DEPTH];// values that are being shown, for cycles
 };
 
-// In place of a cycle text: show() is called for the value inside itself too (once), and cuts where it sees itself in r->active.
+// In place of a cycle text: show() is called for the value inside itself too (once), and cuts where it sees
+// itself in r->active.
 #define PYB_REPR_TWICE ""
 
 /** How instances of a type are shown. */
@@ -51,12 +53,17 @@ unsigned pyb_repr_times_active(const struct pyb_repr *r, pyb_addr object);
 bool pyb_repr_full(const struct pyb_repr *r);
 /** NOMEM, ABORTED and LIMIT end the whole; other errors only the value. */
 bool pyb_repr_fatal(int rc);
-/** Which way to show instances of the type: by tp_repr, and by the class's __repr__. *ret_owner: the class that has it. Never NULL in *ret. */
-int pyb_repr_kind_of(struct pyb_repr *r, const struct pyb_type *type, const struct pyb_repr_kind **ret, pyb_addr *ret_owner);
+/**
+ * Which way to show instances of the type: by tp_repr, and by the class's __repr__. *ret_owner: the class
+ * that has it. Never NULL in *ret.
+ */
+int pyb_repr_kind_of(struct pyb_repr *r, const struct pyb_type *type, const struct pyb_repr_kind **ret,
+                     pyb_addr *ret_owner);
 /** By tp_name of a static type (repr_kind.c), else NULL. */
 const struct pyb_repr_kind *pyb_repr_kind_named(const char *name);
 /** A value that cannot be shown: <corrupt list at 0x...>. */
-int pyb_repr_corrupt(struct pyb_repr *r, pyb_addr object, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int pyb_repr_corrupt(struct pyb_repr *r, pyb_addr object, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 // Small helpers over the layout.
 int pyb_repr_ptr(struct pyb_repr *r, pyb_addr base, struct pyb_field f, pyb_addr *ret);
@@ -88,7 +95,7 @@ int pyb_repr_float(struct pyb_repr *r, pyb_addr object, const struct pyb_type *t
 int pyb_repr_complex_object(struct pyb_repr *r, pyb_addr object, const struct pyb_type *type);
 int pyb_repr_range(struct pyb_repr *r, pyb_addr object, const struct pyb_type *type);
 int pyb_repr_slice(struct pyb_repr *r, pyb_addr object, const struct pyb_type *type);
-/** The value of a bool or int object that fits 64 bits; PYB_E_LIMIT never: PYB_E_CORRUPT when it does not fit. */
+/** The value of a bool or int object; PYB_E_CORRUPT when it does not fit 64 bits. */
 int pyb_repr_get_int(struct pyb_repr *r, pyb_addr object, int64_t *ret);
 /** A double of the target at an address. */
 int pyb_repr_get_double(struct pyb_repr *r, pyb_addr addr, double *ret);

@@ -24,7 +24,8 @@ static size_t to_decimal(const uint32_t *digits, size_t n, unsigned bits, uint32
     return len;
 }
 
-int pyb_repr_bigint(struct pyb_ctx *ctx, const uint32_t *digits, size_t n, unsigned bits, bool negative, struct pyb_buf *out)
+int pyb_repr_bigint(struct pyb_ctx *ctx, const uint32_t *digits, size_t n, unsigned bits, bool negative,
+                    struct pyb_buf *out)
 {
     if (n > SIZE_MAX / 64)
         return PYB_E_NOMEM;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Functions, methods, descriptors and what runs code. Mirrors Objects/funcobject.c, classobject.c, methodobject.c, descrobject.c, genobject.c.
+// Functions, methods, descriptors and what runs code. Mirrors Objects/funcobject.c, classobject.c,
+// methodobject.c, descrobject.c, genobject.c.
 #include "interp/repr.h"
 
 #include "base/error.h"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Classes, modules, exceptions, and the small objects that stand for others. Mirrors Objects/typeobject.c, moduleobject.c, exceptions.c,
-// cellobject.c, weakrefobject.c, classobject.c (2.7) and Lib/importlib/_bootstrap.py.
+// Classes, modules, exceptions, and the small objects that stand for others. Mirrors Objects/typeobject.c,
+// moduleobject.c, exceptions.c, cellobject.c, weakrefobject.c, classobject.c (2.7) and
+// Lib/importlib/_bootstrap.py.
 #include "interp/repr.h"
 
 #include "base/error.h"
@@ -119,7 +120,8 @@ static pyb_addr spec_attr(struct pyb_repr *r, pyb_addr spec, const char *name)
 
 static int module_from_spec(struct pyb_repr *r, pyb_addr spec)
 {
-    const pyb_addr name = spec_attr(r, spec, "name"), origin = spec_attr(r, spec, "origin"), loader = spec_attr(r, spec, "loader"),
+    const pyb_addr name = spec_attr(r, spec, "name"), origin = spec_attr(r, spec, "origin"),
+        loader = spec_attr(r, spec, "loader"),
                    has_location = spec_attr(r, spec, "_set_fileattr");
     const struct pyb_type *t;
     int64_t located = 0;
@@ -137,8 +139,10 @@ static int module_from_spec(struct pyb_repr *r, pyb_addr spec)
         rc = pyb_repr_name(r, origin);
         pyb_buf_addc(r->out, ')');
     } else if (rc == 0 && loader) {
-        // Namespace packages printed (namespace) while their loader had a module_repr() of its own, up to 3.11.
-        bool namespace = pyb_type_of(r->py, loader, &t, NULL) == 0 && (strcmp(t->name, "_NamespaceLoader") == 0 || strcmp(t->name, "NamespaceLoader") == 0);
+        // Namespace packages printed (namespace) while their loader had a module_repr() of its own, up to
+        // 3.11.
+        bool namespace = pyb_type_of(r->py, loader, &t, NULL) == 0 &&
+            (strcmp(t->name, "_NamespaceLoader") == 0 || strcmp(t->name, "NamespaceLoader") == 0);
         pyb_buf_adds(r->out, " (");
         if (namespace && !at_least(r, 12))
             pyb_buf_adds(r->out, "namespace");
@@ -150,7 +154,8 @@ static int module_from_spec(struct pyb_repr *r, pyb_addr spec)
     return rc;
 }
 
-// Up to 3.9 a loader's own module_repr() comes first: those of importlib say where the module is from and call it by its __name__.
+// Up to 3.9 a loader's own module_repr() comes first: those of importlib say where the module is from and
+// call it by its __name__.
 static const char *loader_says(struct pyb_repr *r, pyb_addr loader)
 {
     const struct pyb_type *t;
@@ -160,7 +165,9 @@ static const char *loader_says(struct pyb_repr *r, pyb_addr loader)
         return "namespace";
     if (!pyb_type_has(t, r->l->tpflags_type_subclass) || pyb_type_get(r->py, loader, &t, NULL) != 0)
         return NULL;
-    return strcmp(t->name, "BuiltinImporter") == 0 ? "built-in" : strcmp(t->name, "FrozenImporter") == 0 ? "frozen" : NULL;
+    if (strcmp(t->name, "BuiltinImporter") == 0)
+        return "built-in";
+    return strcmp(t->name, "FrozenImporter") == 0 ? "frozen" : NULL;
 }
 
 static int old_module(struct pyb_repr *r, pyb_addr name, pyb_addr file)
@@ -218,7 +225,8 @@ int pyb_repr_exception(struct pyb_repr *r, pyb_addr object, const struct pyb_typ
     int64_t n;
     int rc = pyb_repr_ptr(r, object, r->l->exception_args, &args);
     if (rc == 0 && args)
-        rc = pyb_repr_int(r, args, pyb_has(r->l->tuple_ob_size) ? r->l->tuple_ob_size : r->l->var_ob_size, &n);
+        rc = pyb_repr_int(r, args, pyb_has(r->l->tuple_ob_size) ? r->l->tuple_ob_size : r->l->var_ob_size,
+                          &n);
     if (rc)
         return rc;
     pyb_buf_adds(r->out, type->short_name);
@@ -262,9 +270,11 @@ static int add_target_name(struct pyb_repr *r, pyb_addr object, const struct pyb
         if (pyb_repr_ptr(r, object, r->l->func_name, &name) != 0)
             name = 0;
     } else if (strcmp(t->name, "module") == 0) {
-        if (pyb_repr_ptr(r, object, r->l->module_dict, &dict) != 0 || pyb_dict_get(r->py, dict, "__name__", &name, NULL) != 0)
+        if (pyb_repr_ptr(r, object, r->l->module_dict, &dict) != 0 ||
+            pyb_dict_get(r->py, dict, "__name__", &name, NULL) != 0)
             name = 0;
-    } else if (pyb_type_has(t, r->l->tpflags_type_subclass) && pyb_type_get(r->py, object, &class, NULL) == 0) {
+    } else if (pyb_type_has(t, r->l->tpflags_type_subclass) &&
+               pyb_type_get(r->py, object, &class, NULL) == 0) {
         pyb_buf_printf(r->out, " (%s)", class->short_name);
     }
     if (!name)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What collections, types and dict's relatives print. Mirrors Modules/_collectionsmodule.c, Objects/odictobject.c, Objects/namespaceobject.c
-// and Lib/collections/__init__.py.
+// What collections, types and dict's relatives print. Mirrors Modules/_collectionsmodule.c,
+// Objects/odictobject.c, Objects/namespaceobject.c and Lib/collections/__init__.py.
 #include "interp/repr.h"
 
 #include "base/error.h"
@@ -123,7 +123,8 @@ static int deque_items(struct pyb_repr *r, pyb_addr block, int64_t index, int64_
             index = 0;
         }
         if (rc == 0)
-            rc = pyb_read_ptr(r->mem, block + (uint64_t)l->dequeblock_data.offset + (uint64_t)index * word, &item, r->err);
+            rc = pyb_read_ptr(r->mem, block + (uint64_t)l->dequeblock_data.offset + (uint64_t)index * word,
+                              &item, r->err);
         if (rc == 0)
             rc = pyb_repr_value(r, item);
         if (rc)
@@ -178,13 +179,18 @@ static int values_by_key(struct pyb_repr *r, pyb_addr dict, struct pyb_map *ret)
     struct pyb_dict_iter it;
     pyb_addr key, value;
     int rc = pyb_dict_iter_init(r->py, dict, &it, NULL, r->err);
-    for (unsigned i = 0; rc == 0 && (rc = pyb_dict_next(r->py, &it, &key, &value, r->err)) == 1; i++)
-        rc = i < PYB_REPR_MAX_ITEMS ? pyb_map_put(ret, key, (uintptr_t)value) : pyb_repr_corrupt(r, dict, "more items than it says");
+    for (unsigned i = 0; rc == 0 && (rc = pyb_dict_next(r->py, &it, &key, &value, r->err)) == 1; i++) {
+        if (i < PYB_REPR_MAX_ITEMS)
+            rc = pyb_map_put(ret, key, (uintptr_t)value);
+        else
+            rc = pyb_repr_corrupt(r, dict, "more items than it says");
+    }
     return rc;
 }
 
 // The order is that of a list of nodes beside the table.
-static int odict_items(struct pyb_repr *r, pyb_addr node, int64_t n, const struct pyb_map *values, bool as_dict)
+static int odict_items(struct pyb_repr *r, pyb_addr node, int64_t n, const struct pyb_map *values,
+                       bool as_dict)
 {
     for (int64_t i = 0; node && i < n; i++) {
         if (pyb_repr_next_item(r, (uint64_t)i))
@@ -313,7 +319,8 @@ static void sort_counts(struct count *a, struct count *spare, size_t n)
 {
     for (size_t width = 1; width < n; width *= 2) {
         for (size_t low = 0; low < n; low += 2 * width) {
-            size_t middle = low + width < n ? low + width : n, high = low + 2 * width < n ? low + 2 * width : n;
+            size_t middle = low + width < n ? low + width : n;
+            size_t high = low + 2 * width < n ? low + 2 * width : n;
             size_t i = low, j = middle;
             for (size_t k = low; k < high; k++)
                 spare[k] = i < middle && (j >= high || a[i].number >= a[j].number) ? a[i++] : a[j++];
@@ -334,7 +341,8 @@ static int counter_items(struct pyb_repr *r, const struct count *counts, int64_t
     return 0;
 }
 
-// Counter prints its most common first. Counts that are not plain numbers we cannot compare: then it is an instance like others.
+// Counter prints its most common first. Counts that are not plain numbers we cannot compare: then it is an
+// instance like others.
 int pyb_repr_counter(struct pyb_repr *r, pyb_addr object, const struct pyb_type *type)
 {
     int64_t n, read = 0;

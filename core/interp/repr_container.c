@@ -64,16 +64,18 @@ int pyb_repr_dict(struct pyb_repr *r, pyb_addr object, const struct pyb_type *ty
     return pyb_repr_dict_items(r, &it);
 }
 
-// What stands in for a removed item: an object whose type, never made ready, is called "<dummy key> type" (3.4 on), before that the only
-// string "<dummy key>". The type is read as it is: it has no type itself.
+// What stands in for a removed item: an object whose type, never made ready, is called "<dummy key> type"
+// (3.4 on), before that the only string "<dummy key>". The type is read as it is: it has no type itself.
 static bool is_dummy(struct pyb_repr *r, pyb_addr key, bool has_dummies)
 {
     pyb_addr type, name;
     char text[24];
     if (!has_dummies || pyb_field_ptr(r->py, key, r->l->obj_type, &type, NULL) != 0 ||
-        pyb_field_ptr(r->py, type, r->l->type_name, &name, NULL) != 0 || pyb_read_cstr(r->mem, name, text, sizeof text - 1, NULL) != 0)
+        pyb_field_ptr(r->py, type, r->l->type_name, &name, NULL) != 0 ||
+        pyb_read_cstr(r->mem, name, text, sizeof text - 1, NULL) != 0)
         return false;
-    return strcmp(text, "<dummy key> type") == 0 || (text[0] != '<' && pyb_string_equals(r->py, key, "<dummy key>"));
+    return strcmp(text, "<dummy key> type") == 0 ||
+           (text[0] != '<' && pyb_string_equals(r->py, key, "<dummy key>"));
 }
 
 static int set_items(struct pyb_repr *r, pyb_addr table, uint64_t slots, bool has_dummies)
@@ -83,7 +85,8 @@ static int set_items(struct pyb_repr *r, pyb_addr table, uint64_t slots, bool ha
     struct pyb_bytes b = {0};
     const uint32_t stride = r->l->setentry_size;
     if (stride == 0 || stride > MAX_ENTRY || !pyb_has(r->l->setentry_key))
-        return pyb_fail(r->err, PYB_E_UNSUPPORTED, "layout %s does not say what a set looks like", r->l->name);
+        return pyb_fail(r->err, PYB_E_UNSUPPORTED, "layout %s does not say what a set looks like",
+                        r->l->name);
     uint64_t shown = 0, empty = 0;
     for (uint64_t i = 0; i < slots; i++) {
         if (i % CHUNK == 0) {
@@ -96,7 +99,8 @@ static int set_items(struct pyb_repr *r, pyb_addr table, uint64_t slots, bool ha
         pyb_addr key = pyb_get_ptr(&b, (size_t)(i % CHUNK) * stride + (size_t)r->l->setentry_key.offset);
         if (key == 0 || is_dummy(r, key, has_dummies)) {
             if (++empty > PYB_REPR_MAX_EMPTY)
-                return pyb_repr_corrupt(r, table, "a set with %llu empty slots in a row", (unsigned long long)empty);
+                return pyb_repr_corrupt(r, table, "a set with %llu empty slots in a row",
+                                        (unsigned long long)empty);
             continue;
         }
         empty = 0;
@@ -125,7 +129,8 @@ int pyb_repr_set(struct pyb_repr *r, pyb_addr object, const struct pyb_type *typ
     if (rc)
         return rc;
     if (used < 0 || mask < 0 || mask > MAX_ITEMS || used > mask + 1 || fill < used)
-        return pyb_repr_corrupt(r, object, "a set of %lld items in %lld slots", (long long)used, (long long)mask + 1);
+        return pyb_repr_corrupt(r, object, "a set of %lld items in %lld slots", (long long)used,
+                                (long long)mask + 1);
     bool two = l->major == 2, named = two || strcmp(type->name, "set") != 0;
     if (used == 0) {
         pyb_buf_printf(r->out, two ? "%s([])" : "%s()", type->name);

@@ -7,7 +7,8 @@
 static int read_data(struct pyb_repr *r, pyb_addr object, struct pyb_field f, uint8_t *data, size_t n)
 {
     if (!pyb_has(f))
-        return pyb_fail(r->err, PYB_E_UNSUPPORTED, "layout %s does not say what datetime's objects look like", r->l->name);
+        return pyb_fail(r->err, PYB_E_UNSUPPORTED, "layout %s does not say what datetime's objects look like",
+                        r->l->name);
     return pyb_read_bytes(r->mem, object + (uint64_t)f.offset, data, n, r->err);
 }
 
@@ -83,7 +84,8 @@ int pyb_repr_time(struct pyb_repr *r, pyb_addr object, const struct pyb_type *ty
     return rc;
 }
 
-// 3.7 on names the parts that are not zero; before that, what follows the last one that is not zero is left out.
+// 3.7 on names the parts that are not zero; before that, what follows the last one that is not zero is left
+// out.
 int pyb_repr_timedelta(struct pyb_repr *r, pyb_addr object, const struct pyb_type *type)
 {
     const struct pyb_layout *l = r->l;
@@ -100,7 +102,8 @@ int pyb_repr_timedelta(struct pyb_repr *r, pyb_addr object, const struct pyb_typ
     pyb_buf_printf(r->out, "%s(", type->name);
     for (int i = 0; i < 3; i++)
         if (named ? parts[i] != 0 : i <= last)
-            pyb_buf_printf(r->out, "%s%s%lld", shown++ ? ", " : "", named ? NAMES[i] : "", (long long)parts[i]);
+            pyb_buf_printf(r->out, "%s%s%lld", shown++ ? ", " : "", named ? NAMES[i] : "",
+                           (long long)parts[i]);
     pyb_buf_adds(r->out, shown ? ")" : "0)");
     return 0;
 }

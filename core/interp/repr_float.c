@@ -52,8 +52,8 @@ static void step_up(struct decimal *d)
     d->point++;
 }
 
-// The shortest digits that read back as value. Below a power of two the doubles lie closer together than above it: there the nearest decimal
-// of n digits may miss the interval while its upper neighbour is inside.
+// The shortest digits that read back as value. Below a power of two the doubles lie closer together than
+// above it: there the nearest decimal of n digits may miss the interval while its upper neighbour is inside.
 static void shortest(double value, bool single, struct decimal *ret)
 {
     int exponent;

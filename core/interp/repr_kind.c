@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which way the instances of a class are shown: as the built-in class whose tp_repr they use, or as the Python function that is their
-// __repr__ when it is one that the standard library writes. Nothing of the target is ever called: any other __repr__ is <Name at 0x...>.
+// Which way the instances of a class are shown: as the built-in class whose tp_repr they use, or as the
+// Python function that is their __repr__ when it is one that the standard library writes. Nothing of the
+// target is ever called: any other __repr__ is <Name at 0x...>.
 #include "interp/repr.h"
 
 #include "base/error.h"
@@ -10,13 +11,15 @@
 static int show_none(struct pyb_repr *r, pyb_addr object, const struct pyb_type *type)
 {
     (void)object;
-    pyb_buf_adds(r->out, type->name[0] == 'e' ? "Ellipsis" : strstr(type->name, "NotImplemented") ? "NotImplemented" : "None");
+    const bool not_implemented = strstr(type->name, "NotImplemented");
+    pyb_buf_adds(r->out, type->name[0] == 'e' ? "Ellipsis" : not_implemented ? "NotImplemented" : "None");
     return 0;
 }
 
 static const struct pyb_repr_kind INSTANCE = {"object", pyb_repr_instance, NULL};
 
-// By tp_name. The kinds of 2.7 and 3 do not collide: where a name means two things, the function looks at the version.
+// By tp_name. The kinds of 2.7 and 3 do not collide: where a name means two things, the function looks at the
+// version.
 static const struct pyb_repr_kind KINDS[] = {
     {"object", pyb_repr_instance, NULL},
     {"NoneType", show_none, NULL},
@@ -86,7 +89,8 @@ static const struct pyb_repr_kind STRUCTSEQ = {"structseq", pyb_repr_structseq, 
 static const struct pyb_repr_kind NAMEDTUPLE = {"namedtuple", pyb_repr_namedtuple, "(...)"};
 static const struct pyb_repr_kind DATACLASS = {"dataclass", pyb_repr_dataclass, "..."};
 
-// Functions of the standard library that serve as __repr__, by the __name__ of their globals and their qualified name (2.7: name).
+// Functions of the standard library that serve as __repr__, by the __name__ of their globals and their
+// qualified name (2.7: name).
 static const struct python_kind {
     const char *module, *function;
     struct pyb_repr_kind kind;
@@ -124,7 +128,8 @@ static bool dict_text_is(struct pyb_repr *r, pyb_addr dict, const char *key, con
 static bool field_text_is(struct pyb_repr *r, pyb_addr base, struct pyb_field f, const char *text)
 {
     pyb_addr str;
-    return pyb_has(f) && pyb_field_ptr(r->py, base, f, &str, NULL) == 0 && str && pyb_string_equals(r->py, str, text);
+    return pyb_has(f) && pyb_field_ptr(r->py, base, f, &str, NULL) == 0 && str &&
+        pyb_string_equals(r->py, str, text);
 }
 
 static bool class_has(struct pyb_repr *r, const struct pyb_type *c, const char *name)
@@ -136,30 +141,39 @@ static bool class_has(struct pyb_repr *r, const struct pyb_type *c, const char *
 static bool compiled_from_string(struct pyb_repr *r, pyb_addr function)
 {
     pyb_addr code;
-    return pyb_field_ptr(r->py, function, r->l->func_code, &code, NULL) == 0 && field_text_is(r, code, r->l->code_filename, "<string>");
+    return pyb_field_ptr(r->py, function, r->l->func_code, &code, NULL) == 0 &&
+        field_text_is(r, code, r->l->code_filename, "<string>");
 }
 
-// dataclasses wraps the function that it generates (file "<string>") so that it minds cycles; a class's own __repr__ it leaves alone.
-static bool is_dataclass_repr(struct pyb_repr *r, const struct pyb_type *c, pyb_addr function, pyb_addr globals)
+// dataclasses wraps the function that it generates (file "<string>") so that it minds cycles; a class's own
+// __repr__ it leaves alone.
+static bool is_dataclass_repr(struct pyb_repr *r, const struct pyb_type *c, pyb_addr function,
+                              pyb_addr globals)
 {
-    if (!dict_text_is(r, globals, "__name__", "dataclasses") && !dict_text_is(r, globals, "__name__", "reprlib"))
+    if (!dict_text_is(r, globals, "__name__", "dataclasses") &&
+        !dict_text_is(r, globals, "__name__", "reprlib"))
         return false;
     pyb_addr attrs, wrapped;
-    if (!class_has(r, c, "__dataclass_fields__") || pyb_field_ptr(r->py, function, r->l->func_dict, &attrs, NULL) != 0 || !attrs)
+    if (!class_has(r, c, "__dataclass_fields__") ||
+        pyb_field_ptr(r->py, function, r->l->func_dict, &attrs, NULL) != 0 || !attrs)
         return false;
-    return pyb_dict_get(r->py, attrs, "__wrapped__", &wrapped, NULL) == 0 && pyb_repr_is(r, wrapped, "function") &&
+    return pyb_dict_get(r->py, attrs, "__wrapped__", &wrapped, NULL) == 0 &&
+        pyb_repr_is(r, wrapped, "function") &&
            compiled_from_string(r, wrapped);
 }
 
-// namedtuple() compiled its classes from text up to 3.6 (globals "namedtuple_Point"); from 3.7 on __repr__ is a closure of collections.
-static bool is_namedtuple_repr(struct pyb_repr *r, const struct pyb_type *c, pyb_addr function, pyb_addr globals)
+// namedtuple() compiled its classes from text up to 3.6 (globals "namedtuple_Point"); from 3.7 on __repr__ is
+// a closure of collections.
+static bool is_namedtuple_repr(struct pyb_repr *r, const struct pyb_type *c, pyb_addr function,
+                               pyb_addr globals)
 {
     if (!class_has(r, c, "_fields"))
         return false;
     return dict_text_is(r, globals, "__name__", "collections") || compiled_from_string(r, function);
 }
 
-static const struct pyb_repr_kind *python_kind(struct pyb_repr *r, const struct pyb_type *c, pyb_addr function)
+static const struct pyb_repr_kind *python_kind(struct pyb_repr *r, const struct pyb_type *c,
+                                               pyb_addr function)
 {
     pyb_addr globals;
     if (pyb_field_ptr(r->py, function, r->l->func_globals, &globals, NULL) != 0)
@@ -172,7 +186,8 @@ static const struct pyb_repr_kind *python_kind(struct pyb_repr *r, const struct 
     }
     static const struct pyb_repr_kind COUNTER = {"Counter", pyb_repr_counter, "..."};
     static const struct pyb_repr_kind OLD_ODICT = {"OrderedDict", pyb_repr_old_odict, "..."};
-    if (r->l->major == 2 && field_text_is(r, function, name, "__repr__") && dict_text_is(r, globals, "__name__", "collections")) {
+    if (r->l->major == 2 && field_text_is(r, function, name, "__repr__") &&
+        dict_text_is(r, globals, "__name__", "collections")) {
         if (strcmp(c->name, "Counter") == 0)
             return &COUNTER;
         if (strcmp(c->name, "OrderedDict") == 0)
@@ -183,25 +198,29 @@ static const struct pyb_repr_kind *python_kind(struct pyb_repr *r, const struct 
     return is_dataclass_repr(r, c, function, globals) ? &DATACLASS : NULL;
 }
 
-// __repr__ = int.__repr__ in a class, or a class written in C whose slot has such a wrapper: the type that the wrapper belongs to.
+// __repr__ = int.__repr__ in a class, or a class written in C whose slot has such a wrapper: the type that
+// the wrapper belongs to.
 static const struct pyb_repr_kind *wrapper_kind(struct pyb_repr *r, pyb_addr wrapper, pyb_addr *owner)
 {
     const struct pyb_type *t;
-    if (pyb_field_ptr(r->py, wrapper, r->l->descr_type, owner, NULL) != 0 || pyb_type_get(r->py, *owner, &t, NULL) != 0)
+    if (pyb_field_ptr(r->py, wrapper, r->l->descr_type, owner, NULL) != 0 ||
+        pyb_type_get(r->py, *owner, &t, NULL) != 0)
         return NULL;
     return builtin_kind(r, t->name);
 }
 
-// Struct sequences (time.struct_time, os.stat_result): tuples with a tp_repr of their own and members that name the items. Those of 2.7 are no
-// tuples, but have the same struct.
+// Struct sequences (time.struct_time, os.stat_result): tuples with a tp_repr of their own and members that
+// name the items. Those of 2.7 are no tuples, but have the same struct.
 static bool is_structseq(struct pyb_repr *r, const struct pyb_type *t, const struct pyb_type *base)
 {
     if (r->l->major == 2)
         return t == base && !t->heap && t->members && class_has(r, t, "n_sequence_fields");
-    return t != base && strcmp(base->name, "tuple") == 0 && !base->heap && base->repr != t->repr && t->members != 0;
+    return t != base && strcmp(base->name, "tuple") == 0 && !base->heap && base->repr != t->repr &&
+        t->members != 0;
 }
 
-static const struct pyb_repr_kind *resolve(struct pyb_repr *r, const struct pyb_type *t, const struct pyb_type **mro, size_t n, pyb_addr *owner)
+static const struct pyb_repr_kind *resolve(struct pyb_repr *r, const struct pyb_type *t,
+                                           const struct pyb_type **mro, size_t n, pyb_addr *owner)
 {
     const struct pyb_type *root = n ? mro[n - 1] : NULL;
     if (root && strcmp(root->name, "object") == 0 && t->repr == root->repr)
@@ -236,7 +255,8 @@ static const struct pyb_repr_kind *resolve(struct pyb_repr *r, const struct pyb_
     return &INSTANCE;
 }
 
-int pyb_repr_kind_of(struct pyb_repr *r, const struct pyb_type *type, const struct pyb_repr_kind **ret, pyb_addr *ret_owner)
+int pyb_repr_kind_of(struct pyb_repr *r, const struct pyb_type *type, const struct pyb_repr_kind **ret,
+                     pyb_addr *ret_owner)
 {
     if (!type->repr_kind) {
         const struct pyb_type *mro[64];

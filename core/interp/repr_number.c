@@ -37,7 +37,9 @@ static int int_head(struct pyb_repr *r, pyb_addr object, struct int_head *ret)
         ret->n = size < 0 ? 0 - (uint64_t)size : (uint64_t)size;
     }
     ret->digits = object + (uint64_t)l->int_digit.offset;
-    return ret->n > MAX_DIGITS ? pyb_repr_corrupt(r, object, "an int of %llu digits", (unsigned long long)ret->n) : 0;
+    if (ret->n > MAX_DIGITS)
+        return pyb_repr_corrupt(r, object, "an int of %llu digits", (unsigned long long)ret->n);
+    return 0;
 }
 
 // The digits in host order; each must fit its bits.
@@ -55,29 +57,34 @@ static int read_digits(struct pyb_repr *r, pyb_addr object, const struct int_hea
         for (uint64_t j = 0; j < n; j++) {
             uint64_t digit = pyb_get_uint(&b, (size_t)(j * width), width);
             if (digit >> r->l->int_digit_bits)
-                return pyb_repr_corrupt(r, object, "an int with a digit of more than %lld bits", (long long)r->l->int_digit_bits);
+                return pyb_repr_corrupt(r, object, "an int with a digit of more than %lld bits",
+                                        (long long)r->l->int_digit_bits);
             ret[i + j] = (uint32_t)digit;
         }
     }
     return 0;
 }
 
-// Too long to be printed in decimal: only its size. (In the target, repr() of more than 4300 digits raises ValueError since 3.11.)
+// Too long to be printed in decimal: only its size. (In the target, repr() of more than 4300 digits raises
+// ValueError since 3.11.)
 static int add_bits(struct pyb_repr *r, const struct int_head *head)
 {
     uint64_t top, bits = (head->n - 1) * (uint64_t)r->l->int_digit_bits;
-    int rc = pyb_read_uint(r->mem, head->digits + (head->n - 1) * r->l->int_digit.width, r->l->int_digit.width, &top, r->err);
+    int rc = pyb_read_uint(r->mem, head->digits + (head->n - 1) * r->l->int_digit.width,
+                           r->l->int_digit.width, &top, r->err);
     if (rc)
         return rc;
     for (; top; top >>= 1)
         bits++;
-    pyb_buf_printf(r->out, "<int with %llu bits%s>", (unsigned long long)bits, head->negative ? ", negative" : "");
+    pyb_buf_printf(r->out, "<int with %llu bits%s>", (unsigned long long)bits,
+                   head->negative ? ", negative" : "");
     return 0;
 }
 
 int pyb_repr_int_object(struct pyb_repr *r, pyb_addr object, const struct pyb_type *type)
 {
-    if (r->l->major == 2 && strcmp(type->name, "long") != 0 && pyb_type_has(type, r->l->tpflags_int_subclass)) {
+    if (r->l->major == 2 && strcmp(type->name, "long") != 0 &&
+        pyb_type_has(type, r->l->tpflags_int_subclass)) {
         int64_t value;
         int rc = pyb_repr_int(r, object, r->l->oldint_ival, &value);
         if (rc == 0)
@@ -98,7 +105,8 @@ int pyb_repr_int_object(struct pyb_repr *r, pyb_addr object, const struct pyb_ty
         return pyb_fail(r->err, PYB_E_NOMEM, "no memory for an int");
     rc = read_digits(r, object, &head, digits);
     if (rc == 0)
-        rc = pyb_repr_bigint(r->py->target->ctx, digits, (size_t)head.n, (unsigned)r->l->int_digit_bits, head.negative, r->out);
+        rc = pyb_repr_bigint(r->py->target->ctx, digits, (size_t)head.n, (unsigned)r->l->int_digit_bits,
+                             head.negative, r->out);
     if (digits != few)
         pyb_free(r->py->target->ctx, digits);
     if (rc == 0 && r->l->major == 2)
@@ -169,7 +177,8 @@ int pyb_repr_complex_object(struct pyb_repr *r, pyb_addr object, const struct py
     (void)type;
     double real, imag;
     if (!pyb_has(r->l->complex_real) || !pyb_has(r->l->complex_imag))
-        return pyb_fail(r->err, PYB_E_UNSUPPORTED, "layout %s does not say what a complex looks like", r->l->name);
+        return pyb_fail(r->err, PYB_E_UNSUPPORTED, "layout %s does not say what a complex looks like",
+                        r->l->name);
     int rc = pyb_repr_get_double(r, object + (uint64_t)r->l->complex_real.offset, &real);
     if (rc == 0)
         rc = pyb_repr_get_double(r, object + (uint64_t)r->l->complex_imag.offset, &imag);
@@ -195,7 +204,8 @@ static int xrange(struct pyb_repr *r, pyb_addr object)
     else if (step == 1)
         pyb_buf_printf(r->out, "xrange(%lld, %lld)", (long long)start, (long long)stop);
     else
-        pyb_buf_printf(r->out, "xrange(%lld, %lld, %lld)", (long long)start, (long long)stop, (long long)step);
+        pyb_buf_printf(r->out, "xrange(%lld, %lld, %lld)", (long long)start, (long long)stop,
+                       (long long)step);
     return 0;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// numpy scalars as numpy prints them, arrays by their header. Mirrors numpy/arrayscalars.h and ndarraytypes.h, whose layout is part of
-// numpy's ABI: a scalar's value follows the object head; an array has data, nd, dimensions, strides, base, descr there.
+// numpy scalars as numpy prints them, arrays by their header. Mirrors numpy/arrayscalars.h and
+// ndarraytypes.h, whose layout is part of numpy's ABI: a scalar's value follows the object head; an array has
+// data, nd, dimensions, strides, base, descr there.
 #include "interp/repr.h"
 
 #include "base/error.h"
@@ -19,12 +20,15 @@ static bool is_numpy_2(struct pyb_repr *r, const struct pyb_type *type)
     for (size_t i = 0; i < n; i++) {
         pyb_addr methods, name;
         char text[16];
-        if (strcmp(mro[i]->name, "numpy.generic") != 0 || pyb_repr_ptr(r, mro[i]->addr, r->l->type_methods, &methods) != 0)
+        if (strcmp(mro[i]->name, "numpy.generic") != 0 ||
+            pyb_repr_ptr(r, mro[i]->addr, r->l->type_methods, &methods) != 0)
             continue;
         for (unsigned j = 0; methods && j < MAX_METHODS; j++) {
-            if (pyb_repr_ptr(r, methods + (uint64_t)j * r->l->methoddef_size, r->l->methoddef_name, &name) != 0 || !name)
+            if (pyb_repr_ptr(r, methods + (uint64_t)j * r->l->methoddef_size, r->l->methoddef_name,
+                             &name) != 0 || !name)
                 return false;
-            if (pyb_read_cstr(r->mem, name, text, sizeof text - 1, NULL) == 0 && strcmp(text, "to_device") == 0)
+            if (pyb_read_cstr(r->mem, name, text, sizeof text - 1, NULL) == 0 &&
+                strcmp(text, "to_device") == 0)
                 return true;
         }
     }
@@ -36,10 +40,23 @@ static const struct scalar {
     uint8_t width;
     char kind; // i, u, f (double), s (float), b, c (two doubles)
 } SCALARS[] = {
-    {"numpy.bool", 1, 'b'},     {"numpy.bool_", 1, 'b'},   {"numpy.int8", 1, 'i'},    {"numpy.int16", 2, 'i'},   {"numpy.int32", 4, 'i'},
-    {"numpy.int64", 8, 'i'},    {"numpy.longlong", 8, 'i'}, {"numpy.intc", 4, 'i'},    {"numpy.uint8", 1, 'u'},   {"numpy.uint16", 2, 'u'},
-    {"numpy.uint32", 4, 'u'},   {"numpy.uint64", 8, 'u'},  {"numpy.ulonglong", 8, 'u'}, {"numpy.uintc", 4, 'u'},   {"numpy.float64", 8, 'f'},
-    {"numpy.float32", 4, 's'},  {"numpy.complex128", 16, 'c'},
+    {"numpy.bool", 1, 'b'},
+    {"numpy.bool_", 1, 'b'},
+    {"numpy.int8", 1, 'i'},
+    {"numpy.int16", 2, 'i'},
+    {"numpy.int32", 4, 'i'},
+    {"numpy.int64", 8, 'i'},
+    {"numpy.longlong", 8, 'i'},
+    {"numpy.intc", 4, 'i'},
+    {"numpy.uint8", 1, 'u'},
+    {"numpy.uint16", 2, 'u'},
+    {"numpy.uint32", 4, 'u'},
+    {"numpy.uint64", 8, 'u'},
+    {"numpy.ulonglong", 8, 'u'},
+    {"numpy.uintc", 4, 'u'},
+    {"numpy.float64", 8, 'f'},
+    {"numpy.float32", 4, 's'},
+    {"numpy.complex128", 16, 'c'},
 };
 
 static int add_number(struct pyb_repr *r, pyb_addr at, const struct scalar *s)
@@ -50,7 +67,8 @@ static int add_number(struct pyb_repr *r, pyb_addr at, const struct scalar *s)
         return rc;
     struct pyb_bytes b = pyb_memory_bytes(r->mem, raw, s->width);
     double real, imag;
-    uint64_t bits = pyb_get_uint(&b, 0, s->width < 8 ? s->width : 8), more = s->width == 16 ? pyb_get_u64(&b, 8) : 0;
+    uint64_t bits = pyb_get_uint(&b, 0, s->width < 8 ? s->width : 8);
+    uint64_t more = s->width == 16 ? pyb_get_u64(&b, 8) : 0;
     memcpy(&real, &bits, sizeof real);
     memcpy(&imag, &more, sizeof imag);
     switch (s->kind) {
@@ -125,7 +143,8 @@ static int show_array(struct pyb_repr *r, pyb_addr object, const struct pyb_type
 
 const struct pyb_repr_kind *pyb_repr_numpy_kind(const struct pyb_type *type)
 {
-    static const struct pyb_repr_kind ARRAY = {"numpy.ndarray", show_array, NULL}, SCALAR = {"numpy scalar", show_scalar, NULL};
+    static const struct pyb_repr_kind ARRAY = {"numpy.ndarray", show_array, NULL},
+        SCALAR = {"numpy scalar", show_scalar, NULL};
     if (strncmp(type->name, "numpy.", 6) != 0)
         return NULL;
     if (strcmp(type->name, "numpy.ndarray") == 0)

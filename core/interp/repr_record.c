@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Records that name their fields: named tuples, struct sequences, dataclasses. Mirrors Lib/collections/__init__.py, Objects/structseq.c and
-// Lib/dataclasses.py.
+// Records that name their fields: named tuples, struct sequences, dataclasses. Mirrors
+// Lib/collections/__init__.py, Objects/structseq.c and Lib/dataclasses.py.
 #include "interp/repr.h"
 
 #include "base/error.h"
@@ -9,7 +9,8 @@
 
 static int tuple_size(struct pyb_repr *r, pyb_addr tuple, int64_t *ret)
 {
-    int rc = pyb_repr_int(r, tuple, pyb_has(r->l->tuple_ob_size) ? r->l->tuple_ob_size : r->l->var_ob_size, ret);
+    int rc = pyb_repr_int(r, tuple, pyb_has(r->l->tuple_ob_size) ? r->l->tuple_ob_size : r->l->var_ob_size,
+                          ret);
     if (rc == 0 && (*ret < 0 || *ret > INT32_MAX))
         return pyb_repr_corrupt(r, tuple, "a tuple of %lld items", (long long)*ret);
     return rc;
@@ -17,7 +18,8 @@ static int tuple_size(struct pyb_repr *r, pyb_addr tuple, int64_t *ret)
 
 static int tuple_item(struct pyb_repr *r, pyb_addr tuple, int64_t i, pyb_addr *ret)
 {
-    return pyb_read_ptr(r->mem, tuple + (uint64_t)r->l->tuple_item.offset + (uint64_t)i * r->l->ptr_size, ret, r->err);
+    return pyb_read_ptr(r->mem, tuple + (uint64_t)r->l->tuple_item.offset + (uint64_t)i * r->l->ptr_size, ret,
+                        r->err);
 }
 
 // Point(x=1, y=2). 2.7 prints the name that namedtuple() was given, 3 that of the instance's class.
@@ -38,7 +40,8 @@ int pyb_repr_namedtuple(struct pyb_repr *r, pyb_addr object, const struct pyb_ty
     if (rc)
         return rc;
     if (n != n_fields)
-        return pyb_repr_corrupt(r, object, "a named tuple of %lld items and %lld fields", (long long)n, (long long)n_fields);
+        return pyb_repr_corrupt(r, object, "a named tuple of %lld items and %lld fields", (long long)n,
+                                (long long)n_fields);
     pyb_buf_printf(r->out, "%s(", r->l->major == 2 ? owner->name : type->name);
     r->containers++;
     for (int64_t i = 0; rc == 0 && i < n && !pyb_repr_next_item(r, (uint64_t)i); i++) {
@@ -68,7 +71,8 @@ int pyb_repr_structseq(struct pyb_repr *r, pyb_addr object, const struct pyb_typ
         pyb_addr name, item;
         rc = pyb_repr_ptr(r, type->members + (uint64_t)i * l->memberdef_size, l->memberdef_name, &name);
         if (rc == 0 && !name)
-            rc = pyb_repr_corrupt(r, object, "a %s of %lld items and %lld names", type->name, (long long)n, (long long)i);
+            rc = pyb_repr_corrupt(r, object, "a %s of %lld items and %lld names", type->name, (long long)n,
+                                  (long long)i);
         if (rc == 0)
             rc = pyb_repr_cstr(r, name);
         pyb_buf_addc(r->out, '=');
@@ -86,10 +90,12 @@ static bool is_shown(struct pyb_repr *r, pyb_addr field)
 {
     pyb_addr kind, name, flag;
     int64_t shown = 0;
-    if (pyb_instance_attr(r->py, field, "_field_type", &kind, NULL) != 0 || pyb_instance_attr(r->py, kind, "name", &name, NULL) != 0 ||
+    if (pyb_instance_attr(r->py, field, "_field_type", &kind, NULL) != 0 ||
+        pyb_instance_attr(r->py, kind, "name", &name, NULL) != 0 ||
         !pyb_string_equals(r->py, name, "_FIELD"))
         return false;
-    return pyb_instance_attr(r->py, field, "repr", &flag, NULL) == 0 && pyb_repr_get_int(r, flag, &shown) == 0 && shown;
+    return pyb_instance_attr(r->py, field, "repr", &flag, NULL) == 0 &&
+        pyb_repr_get_int(r, flag, &shown) == 0 && shown;
 }
 
 // The attribute `name`, as getattr() would find it without running anything: instance, slot, class.

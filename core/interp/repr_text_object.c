@@ -36,7 +36,8 @@ static void add_str(struct pyb_repr *r, const uint32_t *text, size_t n)
         pyb_buf_addc(r->out, 'u');
     pyb_buf_addc(r->out, quote);
     for (size_t i = 0; i < n && !pyb_repr_full(r); i++)
-        pyb_repr_codepoint(two && r->l->unicode_unit == 2 ? join_pair(text, n, &i) : text[i], quote, version, r->out);
+        pyb_repr_codepoint(two && r->l->unicode_unit == 2 ? join_pair(text, n, &i) : text[i], quote, version,
+                           r->out);
     pyb_buf_addc(r->out, quote);
 }
 
@@ -57,7 +58,8 @@ int pyb_repr_str(struct pyb_repr *r, pyb_addr object, const struct pyb_type *typ
         rc = pyb_string_codepoints(r->py, object, text, want, &n, &total, r->err);
     }
     if (rc == 0 && (int64_t)n < total && n < want)
-        rc = pyb_repr_corrupt(r, object, "a str of %lld characters, %zu of them readable", (long long)total, n);
+        rc = pyb_repr_corrupt(r, object, "a str of %lld characters, %zu of them readable", (long long)total,
+                              n);
     if (rc == 0)
         add_str(r, text, n);
     if (text != few)
@@ -66,7 +68,8 @@ int pyb_repr_str(struct pyb_repr *r, pyb_addr object, const struct pyb_type *typ
 }
 
 // Up to 3.14 a bytearray escapes ' even where " surrounds it (Objects/bytearrayobject.c).
-static void add_bytes(struct pyb_repr *r, const uint8_t *data, size_t n, const char *prefix, bool escape_single)
+static void add_bytes(struct pyb_repr *r, const uint8_t *data, size_t n, const char *prefix,
+                      bool escape_single)
 {
     char quote = pyb_repr_quote(memchr(data, '\'', n) != NULL, memchr(data, '"', n) != NULL);
     pyb_buf_adds(r->out, prefix);
@@ -103,9 +106,11 @@ int pyb_repr_bytearray(struct pyb_repr *r, pyb_addr object, const struct pyb_typ
     const struct pyb_layout *l = r->l;
     int64_t total;
     pyb_addr start = 0;
-    int rc = pyb_repr_int(r, object, pyb_has(l->bytearray_ob_size) ? l->bytearray_ob_size : l->var_ob_size, &total);
+    int rc = pyb_repr_int(r, object, pyb_has(l->bytearray_ob_size) ? l->bytearray_ob_size : l->var_ob_size,
+                          &total);
     if (rc == 0)
-        rc = pyb_repr_ptr(r, object, pyb_has(l->bytearray_start) ? l->bytearray_start : l->bytearray_bytes, &start);
+        rc = pyb_repr_ptr(r, object, pyb_has(l->bytearray_start) ? l->bytearray_start : l->bytearray_bytes,
+                          &start);
     if (rc)
         return rc;
     if (total < 0)

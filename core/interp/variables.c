@@ -21,13 +21,16 @@ static bool is_cell(struct pyb_python *py, pyb_addr object)
 static int tuple_size(struct pyb_python *py, pyb_addr tuple, int64_t *ret, struct pyb_error *err)
 {
     const struct pyb_layout *l = &py->layout;
-    int rc = pyb_field_int(py, tuple, pyb_has(l->tuple_ob_size) ? l->tuple_ob_size : l->var_ob_size, ret, err);
+    int rc = pyb_field_int(py, tuple, pyb_has(l->tuple_ob_size) ? l->tuple_ob_size : l->var_ob_size, ret,
+                           err);
     if (rc == 0 && (*ret < 0 || *ret > PYB_MAX_VARIABLES))
-        return pyb_fail_at(err, PYB_E_CORRUPT, tuple, 0, "a code object with %lld variables", (long long)*ret);
+        return pyb_fail_at(err, PYB_E_CORRUPT, tuple, 0, "a code object with %lld variables",
+                           (long long)*ret);
     return rc;
 }
 
-static int read_ptrs(struct pyb_python *py, pyb_addr at, int64_t n, struct pyb_arena *arena, pyb_addr **ret, struct pyb_error *err)
+static int read_ptrs(struct pyb_python *py, pyb_addr at, int64_t n, struct pyb_arena *arena, pyb_addr **ret,
+                     struct pyb_error *err)
 {
     const size_t word = py->layout.ptr_size, len = (size_t)n * word;
     pyb_addr *ptrs = pyb_arena_array(arena, (size_t)n + 1, sizeof *ptrs);
@@ -46,8 +49,8 @@ static int read_ptrs(struct pyb_python *py, pyb_addr at, int64_t n, struct pyb_a
 }
 
 // Items of the tuple of names that a member of the code object points to; none when it is NULL.
-static int read_names(struct pyb_python *py, pyb_addr code, struct pyb_field f, struct pyb_arena *arena, pyb_addr **ret, int64_t *ret_n,
-                      struct pyb_error *err)
+static int read_names(struct pyb_python *py, pyb_addr code, struct pyb_field f, struct pyb_arena *arena,
+                      pyb_addr **ret, int64_t *ret_n, struct pyb_error *err)
 {
     pyb_addr tuple;
     *ret_n = 0;
@@ -86,8 +89,10 @@ static int resolve(struct pyb_python *py, pyb_addr raw, struct pyb_variable *v, 
     return pyb_field_ptr(py, v->value, l->cell_ref, &v->value, err);
 }
 
-// A cell or free variable whose name is also an argument's or a local's replaces it: the frame copied the argument into the cell.
-static struct pyb_variable *place_for(struct pyb_python *py, struct pyb_variable *v, uint32_t n_locals, uint32_t *n, pyb_addr name)
+// A cell or free variable whose name is also an argument's or a local's replaces it: the frame copied the
+// argument into the cell.
+static struct pyb_variable *place_for(struct pyb_python *py, struct pyb_variable *v, uint32_t n_locals,
+                                      uint32_t *n, pyb_addr name)
 {
     char text[256];
     struct pyb_buf buf;
@@ -107,7 +112,8 @@ static struct pyb_variable *place_for(struct pyb_python *py, struct pyb_variable
 }
 
 // 2.7 to 3.10: locals, cells and free variables in f_localsplus, their names in three tuples.
-static int from_frame_object(struct pyb_python *py, const struct pyb_pyframe *frame, const struct pyb_code *code, struct pyb_arena *arena,
+static int from_frame_object(struct pyb_python *py, const struct pyb_pyframe *frame,
+                             const struct pyb_code *code, struct pyb_arena *arena,
                              struct pyb_variable **ret, uint32_t *ret_n, struct pyb_error *err)
 {
     const struct pyb_layout *l = &py->layout;
@@ -120,7 +126,8 @@ static int from_frame_object(struct pyb_python *py, const struct pyb_pyframe *fr
     if (rc == 0 && !pyb_has(l->frame_localsplus))
         rc = pyb_fail(err, PYB_E_UNSUPPORTED, "layout %s does not say where a frame's locals are", l->name);
     if (rc == 0)
-        rc = read_ptrs(py, frame->addr + (uint64_t)l->frame_localsplus.offset, n[0] + n[1] + n[2], arena, &values, err);
+        rc = read_ptrs(py, frame->addr + (uint64_t)l->frame_localsplus.offset, n[0] + n[1] + n[2], arena,
+                       &values, err);
     if (rc)
         return rc;
     struct pyb_variable *v = pyb_arena_array(arena, (size_t)(n[0] + n[1] + n[2]) + 1, sizeof *v);
@@ -130,8 +137,13 @@ static int from_frame_object(struct pyb_python *py, const struct pyb_pyframe *fr
     *ret_n = 0;
     for (int64_t i = 0, slot = 0; i < 3; i++) {
         for (int64_t j = 0; j < n[i]; j++, slot++) {
-            struct pyb_variable *at = i == 0 ? &v[(*ret_n)++] : place_for(py, v, (uint32_t)n[0], ret_n, names[i][j]);
-            *at = (struct pyb_variable){.name = names[i][j], .arg = at->arg || (i == 0 && j < n_args), .cell = i > 0};
+            struct pyb_variable *at = &v[*ret_n];
+            if (i == 0)
+                ++*ret_n;
+            else
+                at = place_for(py, v, (uint32_t)n[0], ret_n, names[i][j]);
+            *at = (struct pyb_variable){.name = names[i][j], .arg = at->arg || (i == 0 && j < n_args),
+                                        .cell = i > 0};
             rc = i == 0 ? (at->value = values[slot], 0) : resolve(py, values[slot], at, err);
             if (rc)
                 return rc;
@@ -140,7 +152,8 @@ static int from_frame_object(struct pyb_python *py, const struct pyb_pyframe *fr
     return 0;
 }
 
-// The closure of the frame's function: where free variables are before the frame's first instruction has copied them.
+// The closure of the frame's function: where free variables are before the frame's first instruction has
+// copied them.
 static pyb_addr closure_of(struct pyb_python *py, const struct pyb_pyframe *frame)
 {
     const struct pyb_layout *l = &py->layout;
@@ -155,21 +168,25 @@ static pyb_addr closure_of(struct pyb_python *py, const struct pyb_pyframe *fram
     return pyb_field_ptr(py, function, l->func_closure, &closure, NULL) == 0 ? closure : 0;
 }
 
-static int from_closure(struct pyb_python *py, pyb_addr closure, int64_t i, struct pyb_variable *v, struct pyb_error *err)
+static int from_closure(struct pyb_python *py, pyb_addr closure, int64_t i, struct pyb_variable *v,
+                        struct pyb_error *err)
 {
     int64_t n;
     pyb_addr cell;
     if (closure == 0 || tuple_size(py, closure, &n, NULL) != 0 || i >= n)
         return 0;
-    int rc = pyb_read_ptr(py->target->mem, closure + (uint64_t)py->layout.tuple_item.offset + (uint64_t)i * py->layout.ptr_size, &cell, err);
+    const pyb_addr items = closure + (uint64_t)py->layout.tuple_item.offset;
+    int rc = pyb_read_ptr(py->target->mem, items + (uint64_t)i * py->layout.ptr_size, &cell, err);
     if (rc || !cell || !is_cell(py, cell))
         return rc;
     return pyb_field_ptr(py, cell, py->layout.cell_ref, &v->value, err);
 }
 
 // 3.11 on: one array, one tuple of names, one byte of kind for each.
-static int from_interpreter_frame(struct pyb_python *py, const struct pyb_pyframe *frame, const struct pyb_code *code,
-                                  struct pyb_arena *arena, struct pyb_variable **ret, uint32_t *ret_n, struct pyb_error *err)
+static int from_interpreter_frame(struct pyb_python *py, const struct pyb_pyframe *frame,
+                                  const struct pyb_code *code,
+                                  struct pyb_arena *arena, struct pyb_variable **ret, uint32_t *ret_n,
+                                  struct pyb_error *err)
 {
     const struct pyb_layout *l = &py->layout;
     pyb_addr *names = NULL, *values, kinds_at, closure = 0;
@@ -191,12 +208,14 @@ static int from_interpreter_frame(struct pyb_python *py, const struct pyb_pyfram
         return pyb_fail(err, PYB_E_NOMEM, "no memory for locals");
     rc = pyb_bytes_object_read(py, kinds_at, kinds, (size_t)n, &n_kinds, &total, err);
     if (rc == 0 && total != n)
-        rc = pyb_fail_at(err, PYB_E_CORRUPT, code->addr, 0, "%lld variables of %lld kinds", (long long)n, (long long)total);
+        rc = pyb_fail_at(err, PYB_E_CORRUPT, code->addr, 0, "%lld variables of %lld kinds", (long long)n,
+                         (long long)total);
     if (rc == 0)
         rc = read_ptrs(py, frame->addr + (uint64_t)l->iframe_localsplus.offset, n, arena, &values, err);
     for (int64_t i = 0; rc == 0 && i < n; i++) {
         const bool free = (kinds[i] & l->local_free) != 0;
-        v[i] = (struct pyb_variable){.name = names[i], .arg = i < n_args, .cell = free || (kinds[i] & l->local_cell) != 0};
+        v[i] = (struct pyb_variable){.name = names[i], .arg = i < n_args};
+        v[i].cell = free || (kinds[i] & l->local_cell) != 0;
         v[i].hidden = l->local_hidden != PYB_ABSENT && (kinds[i] & l->local_hidden) != 0;
         rc = resolve(py, values[i], &v[i], err);
         if (rc == 0 && free && !v[i].value && i >= n - n_free) {
@@ -209,7 +228,8 @@ static int from_interpreter_frame(struct pyb_python *py, const struct pyb_pyfram
     return rc;
 }
 
-int pyb_variables_read(struct pyb_python *py, const struct pyb_pyframe *frame, const struct pyb_code *code, struct pyb_arena *arena,
+int pyb_variables_read(struct pyb_python *py, const struct pyb_pyframe *frame, const struct pyb_code *code,
+                       struct pyb_arena *arena,
                        struct pyb_variable **ret, uint32_t *ret_n, struct pyb_error *err)
 {
     *ret = NULL;
@@ -219,8 +239,8 @@ int pyb_variables_read(struct pyb_python *py, const struct pyb_pyframe *frame, c
     return from_interpreter_frame(py, frame, code, arena, ret, ret_n, err);
 }
 
-int pyb_frame_namespaces(struct pyb_python *py, const struct pyb_pyframe *frame, pyb_addr *ret_locals, pyb_addr *ret_globals,
-                         pyb_addr *ret_builtins, struct pyb_error *err)
+int pyb_frame_namespaces(struct pyb_python *py, const struct pyb_pyframe *frame, pyb_addr *ret_locals,
+                         pyb_addr *ret_globals, pyb_addr *ret_builtins, struct pyb_error *err)
 {
     const struct pyb_layout *l = &py->layout;
     const bool object = l->walker == PYB_WALKER_FRAMEOBJECT;
@@ -228,6 +248,7 @@ int pyb_frame_namespaces(struct pyb_python *py, const struct pyb_pyframe *frame,
     if (rc == 0)
         rc = pyb_field_ptr(py, frame->addr, object ? l->frame_globals : l->iframe_globals, ret_globals, err);
     if (rc == 0)
-        rc = pyb_field_ptr(py, frame->addr, object ? l->frame_builtins : l->iframe_builtins, ret_builtins, err);
+        rc = pyb_field_ptr(py, frame->addr, object ? l->frame_builtins : l->iframe_builtins, ret_builtins,
+                           err);
     return rc;
 }

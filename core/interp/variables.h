@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * The variables of one frame as the interpreter stores them: names and objects, nothing is shown yet. Private to locals*.c.
+ * The variables of one frame as the interpreter stores them: names and objects, nothing is shown yet. Private
+ * to locals*.c.
  *
- * Mirrors PyFrame_FastToLocalsWithError in Objects/frameobject.c (2.7 to 3.10) and _PyFrame_GetLocals (3.11 on).
+ * Mirrors PyFrame_FastToLocalsWithError in Objects/frameobject.c (2.7 to 3.10) and _PyFrame_GetLocals (3.11
+ * on).
  */
 #ifndef PYB_INTERP_VARIABLES_H
 #define PYB_INTERP_VARIABLES_H
@@ -20,11 +22,12 @@ struct pyb_variable {
     int64_t number;
 };
 /** Arguments, locals, cells, free variables, in this order. */
-int pyb_variables_read(struct pyb_python *py, const struct pyb_pyframe *frame, const struct pyb_code *code, struct pyb_arena *arena,
+int pyb_variables_read(struct pyb_python *py, const struct pyb_pyframe *frame, const struct pyb_code *code,
+                       struct pyb_arena *arena,
                        struct pyb_variable **ret, uint32_t *ret_n, struct pyb_error *err);
 /** Members of the frame, whichever struct it is; 0 when NULL. */
-int pyb_frame_namespaces(struct pyb_python *py, const struct pyb_pyframe *frame, pyb_addr *ret_locals, pyb_addr *ret_globals,
-                         pyb_addr *ret_builtins, struct pyb_error *err);
+int pyb_frame_namespaces(struct pyb_python *py, const struct pyb_pyframe *frame, pyb_addr *ret_locals,
+                         pyb_addr *ret_globals, pyb_addr *ret_builtins, struct pyb_error *err);
 /** False for module and class bodies, whose variables live in a dict. */
 bool pyb_code_is_optimized(const struct pyb_code *code);
 #endif

@@ -21,9 +21,11 @@ def reprs():
 
 
 def compared(reprs, running, values):
-    done = subprocess.run([reprs, str(running.pid), str(values)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=1800,
+    done = subprocess.run([reprs, str(running.pid), str(values)], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=1800,
                           encoding="utf-8", errors="replace")
-    counts = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)$", done.stdout.replace(" ", "\n"), re.M)}
+    counts = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)$", done.stdout.replace(" ", "\n"),
+                                                             re.M)}
     assert done.returncode == 0 and counts["different"] == 0, done.stdout[-6000:]
     return counts["compared"]
 
@@ -31,7 +33,8 @@ def compared(reprs, running, values):
 @pytest.mark.matrix("repr")
 def test_values(python, target_folder, reprs):
     values = target_folder / "values"
-    with target.start(python, "reprs.py", "--values", str(values), "--count", str(COUNT), "--seed", str(SEED), folder=target_folder,
+    with target.start(python, "reprs.py", "--values", str(values), "--count", str(COUNT), "--seed", str(SEED),
+                      folder=target_folder,
                       ready=False) as running:
         running.wait_ready(timeout=900)
         count = compared(reprs, running, values)

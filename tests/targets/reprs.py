@@ -3,9 +3,9 @@
 
     reprs.py ACCOUNT.json --values FILE [--count 5000] [--seed 1] [--numpy 0]
 
-FILE: one line for each value, "address hex-of-repr-in-UTF-8 origin". Hand-made hard values first, then everything of some
-kinds that the interpreter holds (functions, descriptors, classes, modules), then random ones. No value here has an
-object in it whose repr pybraid means to show otherwise (<Name at 0x...>).
+FILE: one line for each value, "address hex-of-repr-in-UTF-8 origin". Hand-made hard values first, then
+everything of some kinds that the interpreter holds (functions, descriptors, classes, modules), then random ones.
+No value here has an object in it whose repr pybraid means to show otherwise (<Name at 0x...>).
 """
 from __future__ import print_function
 
@@ -210,7 +210,8 @@ def local():
 
 item = Item("cycle")
 item.parts.append(item)
-DATA = [Item("a"), Item("b", 2.0, parts=[Frozen(1, None)]), Sub("s"), Late("l"), Outer.Within(), local(), item, Frozen(Frozen(1, 2), {1: 2})]
+DATA = [Item("a"), Item("b", 2.0, parts=[Frozen(1, None)]), Sub("s"), Late("l"), Outer.Within(), local(),
+        item, Frozen(Frozen(1, 2), {1: 2})]
 class Named(typing.NamedTuple):
     first: int
     second: str = "x"
@@ -258,8 +259,10 @@ def cycles():
 
 
 def strings():
-    found = [u"", u"a'b", u'a"b', u"a'b\"c", u"\\", u"\t\n\r\0\x1b\x7f", u"caf\xe9", u"\x80\x9f\xa0\xad\xff", u"\u0394\u20ac", u"\u200b\u2028\ue000",
-             u"\U0001f40d", u"\U000e0001\U0010ffff", u"a\ud800b", u"\udcff", u"\U0001f40d\ud83d", u"x" * 5000, u"\u4e00" * 1000,
+    found = [u"", u"a'b", u'a"b', u"a'b\"c", u"\\", u"\t\n\r\0\x1b\x7f", u"caf\xe9", u"\x80\x9f\xa0\xad\xff",
+             u"\u0394\u20ac", u"\u200b\u2028\ue000",
+             u"\U0001f40d", u"\U000e0001\U0010ffff", u"a\ud800b", u"\udcff", u"\U0001f40d\ud83d", u"x" * 5000,
+             u"\u4e00" * 1000,
              u"\U0001f600" * 700, u"'" * 300, u"\u0378", u"\u1c80", u"\U0001fae8"]
     raw = [b"", b"a'b", b'a"b', b"'\"", bytes(bytearray(range(256))), b"\\" * 9, b"y" * 4000]
     return found + raw + [bytearray(x) for x in raw]
@@ -272,10 +275,14 @@ def shrunk_bytearray():
 
 
 def numbers():
-    found = [0, 1, -1, 2 ** 30, 2 ** 30 - 1, -2 ** 30, 2 ** 15, 2 ** 31, 2 ** 60, 2 ** 63, -2 ** 63, 2 ** 64, 10 ** 9, 10 ** 18, 10 ** 19, 10 ** 100,
-             10 ** 4299, 10 ** 4300 - 1, 7 ** 20000, -3 ** 30000, True, False, integer(0), integer(5), -integer(2) ** 62, sys.maxsize]
-    floats = [0.0, -0.0, 1.0, 0.1, 1e16, 1e15, 9999999999999998.0, 1e-4, 1e-5, 0.00012, 123456789.125, 5e-324, 2.2250738585072014e-308,
-              1.7976931348623157e308, float("inf"), float("-inf"), float("nan"), -float("nan"), 2.0 ** -44, 1e22, 1e23, 9007199254740993.0]
+    found = [0, 1, -1, 2 ** 30, 2 ** 30 - 1, -2 ** 30, 2 ** 15, 2 ** 31, 2 ** 60, 2 ** 63, -2 ** 63, 2 ** 64,
+             10 ** 9, 10 ** 18, 10 ** 19, 10 ** 100,
+             10 ** 4299, 10 ** 4300 - 1, 7 ** 20000, -3 ** 30000, True, False, integer(0), integer(5),
+             -integer(2) ** 62, sys.maxsize]
+    floats = [0.0, -0.0, 1.0, 0.1, 1e16, 1e15, 9999999999999998.0, 1e-4, 1e-5, 0.00012, 123456789.125, 5e-324,
+              2.2250738585072014e-308,
+              1.7976931348623157e308, float("inf"), float("-inf"), float("nan"), -float("nan"), 2.0 ** -44,
+              1e22, 1e23, 9007199254740993.0]
     floats += [2.0 ** e for e in range(-1074, 1024)] + [-(2.0 ** e) * 3 for e in range(-1000, 1000, 7)]
     parts = [0.0, -0.0, 1.0, -1.5, float("inf"), float("-inf"), float("nan"), 1e20]
     return found + floats + [complex(a, b) for a in parts for b in parts]
@@ -283,15 +290,21 @@ def numbers():
 
 def dates():
     d = datetime
-    found = [d.date(1, 1, 1), d.date(9999, 12, 31), d.datetime(2024, 2, 29), d.datetime(2024, 2, 29, 1, 2, 3), d.datetime(2024, 2, 29, 1, 2, 0, 7),
-             d.time(), d.time(1, 2), d.time(1, 2, 3), d.time(0, 0, 0, 999999), d.timedelta(0), d.timedelta(1), d.timedelta(-1, 5), d.timedelta(0, 0, 1),
-             d.timedelta(3, 4, 5), d.timedelta(999999999), MyDate(2020, 1, 2), MyDateTime(2020, 1, 2, 3), MyDelta(5)]
+    found = [d.date(1, 1, 1), d.date(9999, 12, 31), d.datetime(2024, 2, 29), d.datetime(2024, 2, 29, 1, 2, 3),
+             d.datetime(2024, 2, 29, 1, 2, 0, 7),
+             d.time(), d.time(1, 2), d.time(1, 2, 3), d.time(0, 0, 0, 999999), d.timedelta(0), d.timedelta(1),
+             d.timedelta(-1, 5), d.timedelta(0, 0, 1),
+             d.timedelta(3, 4, 5), d.timedelta(999999999), MyDate(2020, 1, 2), MyDateTime(2020, 1, 2, 3),
+             MyDelta(5)]
     if not TWO:
         tz = d.timezone
-        zones = [tz.utc, tz(d.timedelta(hours=1)), tz(d.timedelta(hours=-5, minutes=-30), "X'Y"), tz(d.timedelta(0), "UTC"), tz(d.timedelta(0))]
-        found += zones + [d.datetime(2024, 1, 1, tzinfo=z) for z in zones] + [d.time(1, tzinfo=z) for z in zones]
+        zones = [tz.utc, tz(d.timedelta(hours=1)), tz(d.timedelta(hours=-5, minutes=-30), "X'Y"),
+                 tz(d.timedelta(0), "UTC"), tz(d.timedelta(0))]
+        found += zones + [d.datetime(2024, 1, 1, tzinfo=z) for z in zones]
+        found += [d.time(1, tzinfo=z) for z in zones]
         if sys.version_info >= (3, 6):
-            found += [d.datetime(2024, 1, 1, fold=1), d.datetime(2024, 1, 1, fold=1, tzinfo=tz.utc), d.time(2, fold=1), d.time(1, fold=1, tzinfo=tz.utc)]
+            found += [d.datetime(2024, 1, 1, fold=1), d.datetime(2024, 1, 1, fold=1, tzinfo=tz.utc),
+                      d.time(2, fold=1), d.time(1, fold=1, tzinfo=tz.utc)]
     return found
 
 
@@ -315,18 +328,26 @@ def containers():
     thin = set(range(100))
     for i in range(0, 100, 2):
         thin.discard(i)
-    found = [(), (1,), (1, 2), [], {}, set(), frozenset(), set([1]), frozenset([2]), MyList([1]), MyTuple((1, 2)), MyDict(a=1), MySet([1]), MySet(),
-             MyFrozenSet([3]), MyFrozenSet(), holes, thin, frozenset(thin), O(), moved, MyOrdered([(1, 2)]), D(None), D(list), D(int, {1: 2}),
-             MyDefault(dict, {2: 3}), C(), C("hello world"), MyCounter("aab"), C({"x": -1, "y": 2.5, "z": 0}), q(), q([1], 3), q([], 0), rotated, front,
-             MyDeque([1, 2], 4), Point(1, "y"), SubPoint(2, None), Nothing(), Point([Point(1, 2)], {}), slice(None), slice(1, 2, 3),
-             slice("a", [1], ()), time.gmtime(0), os.stat("/"), sys.version_info, sys.flags, sys.float_info, os.times() if not TWO else 1,
-             {u"k": [({1: frozenset([2])},)]}, [[[[[[[[[[1]]]]]]]]]], {}.keys(), {1: 2}.items(), {1: 2, 3: 4}.values(), {"a": 1}.keys()]
+    found = [(), (1,), (1, 2), [], {}, set(), frozenset(), set([1]), frozenset([2]), MyList([1]),
+             MyTuple((1, 2)), MyDict(a=1), MySet([1]), MySet(),
+             MyFrozenSet([3]), MyFrozenSet(), holes, thin, frozenset(thin), O(), moved, MyOrdered([(1, 2)]),
+             D(None), D(list), D(int, {1: 2}),
+             MyDefault(dict, {2: 3}), C(), C("hello world"), MyCounter("aab"), C({"x": -1, "y": 2.5, "z": 0}),
+             q(), q([1], 3), q([], 0), rotated, front,
+             MyDeque([1, 2], 4), Point(1, "y"), SubPoint(2, None), Nothing(), Point([Point(1, 2)], {}),
+             slice(None), slice(1, 2, 3),
+             slice("a", [1], ()), time.gmtime(0), os.stat("/"), sys.version_info, sys.flags, sys.float_info,
+             os.times() if not TWO else 1,
+             {u"k": [({1: frozenset([2])},)]}, [[[[[[[[[[1]]]]]]]]]], {}.keys(), {1: 2}.items(),
+             {1: 2, 3: 4}.values(), {"a": 1}.keys()]
     if TWO:
         xr = xrange  # noqa: F821
         found += [xr(5), xr(1, 5), xr(1, 10, 3), xr(10, 0, -3), xr(0), xr(5, 5), xr(2, 3, 7)]
     else:
-        found += [range(5), range(1, 5), range(1, 10, 3), range(10, 0, -3), range(0), range(2 ** 70, 2 ** 71, 2 ** 69), types.MappingProxyType({1: 2})]
-        found += [types.SimpleNamespace(), types.SimpleNamespace(b=1, a=[2]), functools.partial(int, 5), functools.partial(int, "5", base=16),
+        found += [range(5), range(1, 5), range(1, 10, 3), range(10, 0, -3), range(0),
+                  range(2 ** 70, 2 ** 71, 2 ** 69), types.MappingProxyType({1: 2})]
+        found += [types.SimpleNamespace(), types.SimpleNamespace(b=1, a=[2]), functools.partial(int, 5),
+                  functools.partial(int, "5", base=16),
                   functools.partial(print)]
     if hasattr(__builtins__, "frozendict"):
         found += eval("[frozendict(), frozendict(a=1), frozendict({1: [2]})]")
@@ -357,9 +378,12 @@ def callables():
     cell = 5
     dead = weakref.ref(Plain())
     instance = Plain()
-    found = [nested, lambda: 0, len, print, [].append, {}.get, "".join, dict.fromkeys, type.mro, int.__add__, (5).__add__, Plain.of_class, Plain.method,
-             object.__init__, Plain, Plain.Inner, Metal, Meta, generator(), nested.__code__, generator.__code__, dead, weakref.ref(instance),
-             weakref.ref(Plain), weakref.ref(nested), sys.stdout.write if TWO else time.time, time.sleep, MyInt(5).__str__]
+    found = [nested, lambda: 0, len, print, [].append, {}.get, "".join, dict.fromkeys, type.mro, int.__add__,
+             (5).__add__, Plain.of_class, Plain.method,
+             object.__init__, Plain, Plain.Inner, Metal, Meta, generator(), nested.__code__,
+             generator.__code__, dead, weakref.ref(instance),
+             weakref.ref(Plain), weakref.ref(nested), sys.stdout.write if TWO else time.time, time.sleep,
+             MyInt(5).__str__]
     if not TWO:
         found += [nested.__closure__[0], nested.__closure__]
     found.append(instance)
@@ -369,8 +393,10 @@ def callables():
 
 
 def errors():
-    found = [ValueError(), ValueError("x"), ValueError("x", 1), KeyError(u"k"), MyError("y"), OSError(2, "no"), OSError(2, "no", "file"), StopIteration(),
-             UnicodeDecodeError("utf-8", b"a", 0, 1, "bad"), KeyboardInterrupt(), ZeroDivisionError(("t",)), SyntaxError("m", ("f", 1, 2, "t"))]
+    found = [ValueError(), ValueError("x"), ValueError("x", 1), KeyError(u"k"), MyError("y"),
+             OSError(2, "no"), OSError(2, "no", "file"), StopIteration(),
+             UnicodeDecodeError("utf-8", b"a", 0, 1, "bad"), KeyboardInterrupt(), ZeroDivisionError(("t",)),
+             SyntaxError("m", ("f", 1, 2, "t"))]
     if sys.version_info >= (3, 11):
         found += eval("[ExceptionGroup('g', [ValueError(1), TypeError('t')])]")
     return found
@@ -385,12 +411,14 @@ def old_style():
 
 
 def singletons():
-    return [None, NotImplemented, Ellipsis, MyInt(5), MyInt(10 ** 40), MyFloat(2.5), MyStr(u"s'"), MyBytes(b"b"), MyByteArray(b"ba"), IntRepr(7),
+    return [None, NotImplemented, Ellipsis, MyInt(5), MyInt(10 ** 40), MyFloat(2.5), MyStr(u"s'"),
+            MyBytes(b"b"), MyByteArray(b"ba"), IntRepr(7),
             shrunk_bytearray(), object.__repr__, type, object]
 
 
 def hand_made():
-    for make in (singletons, numbers, strings, dates, containers, split_dicts, cycles, callables, errors, old_style):
+    for make in (singletons, numbers, strings, dates, containers, split_dicts, cycles, callables, errors,
+                 old_style):
         for value in make():
             yield make.__name__, value
     if not TWO:
@@ -412,7 +440,8 @@ def classes():
     return seen
 
 
-DESCRIPTORS = tuple(type(x) for x in (str.join, int.__add__, types.FunctionType.__code__, dict.__dict__["fromkeys"], property.fget))
+DESCRIPTORS = tuple(type(x) for x in (str.join, int.__add__, types.FunctionType.__code__,
+                                      dict.__dict__["fromkeys"], property.fget))
 
 
 def found_in_interpreter():
@@ -420,7 +449,7 @@ def found_in_interpreter():
         if type(c) is type:
             yield "class", c
         for value in list(vars(c).values()):
-            if isinstance(value, DESCRIPTORS) or isinstance(value, (types.FunctionType, types.BuiltinFunctionType)):
+            if isinstance(value, DESCRIPTORS + (types.FunctionType, types.BuiltinFunctionType)):
                 yield "class attribute", value
     for name, module in sorted(sys.modules.items()):
         if type(module) is not types.ModuleType:
@@ -437,11 +466,14 @@ class Random(object):
 
     def __init__(self, seed):
         self.rng = random.Random(seed)
-        self.leaves = [self.integer, self.small, self.float, self.plain_float, self.complex, self.text, self.bytes, self.bytearray, self.none, self.date,
+        self.leaves = [self.integer, self.small, self.float, self.plain_float, self.complex, self.text,
+                       self.bytes, self.bytearray, self.none, self.date,
                        self.datetime, self.time, self.delta, self.range, self.bool]
-        self.nested = [self.list, self.tuple, self.dict, self.set, self.frozenset, self.deque, self.odict, self.defaultdict, self.counter, self.point,
+        self.nested = [self.list, self.tuple, self.dict, self.set, self.frozenset, self.deque, self.odict,
+                       self.defaultdict, self.counter, self.point,
                        self.slice]
-        self.hashable = [self.integer, self.small, self.float, self.text, self.bytes, self.none, self.date, self.delta, self.bool, self.complex]
+        self.hashable = [self.integer, self.small, self.float, self.text, self.bytes, self.none, self.date,
+                         self.delta, self.bool, self.complex]
 
     def value(self, depth=0):
         kinds = self.leaves if depth >= 4 or self.rng.random() < 0.5 else self.nested
@@ -454,7 +486,8 @@ class Random(object):
         return self.rng.choice([0, 1, 2, 3, 5, 9, 20, 60] if depth == 1 else [0, 1, 2, 3, 4])
 
     def integer(self):
-        return self.rng.getrandbits(self.rng.randint(1, self.rng.choice([16, 64, 128, 2000]))) * self.rng.choice([1, -1])
+        most = self.rng.choice([16, 64, 128, 2000])
+        return self.rng.getrandbits(self.rng.randint(1, most)) * self.rng.choice([1, -1])
 
     def small(self):
         return self.rng.randint(-300, 300)
@@ -469,7 +502,8 @@ class Random(object):
         return struct.unpack("d", struct.pack("Q", self.rng.getrandbits(64)))[0]
 
     def plain_float(self):
-        return round(self.rng.uniform(-1000, 1000), self.rng.randint(0, 12)) * 10.0 ** self.rng.randint(-20, 20)
+        digits = round(self.rng.uniform(-1000, 1000), self.rng.randint(0, 12))
+        return digits * 10.0 ** self.rng.randint(-20, 20)
 
     def complex(self):
         return complex(self.plain_float(), self.rng.choice([0.0, -0.0, self.float()]))
@@ -491,18 +525,22 @@ class Random(object):
 
     def datetime(self):
         us = self.rng.choice([0, self.rng.randint(0, 999999)])
-        return datetime.datetime(self.rng.randint(1, 9999), 5, 6, self.rng.randint(0, 23), 7, self.rng.choice([0, 8]), us, self.zone())
+        return datetime.datetime(self.rng.randint(1, 9999), 5, 6, self.rng.randint(0, 23), 7,
+                                 self.rng.choice([0, 8]), us, self.zone())
 
     def time(self):
-        return datetime.time(self.rng.randint(0, 23), 0, self.rng.choice([0, 59]), self.rng.choice([0, 1, 999999]), self.zone())
+        return datetime.time(self.rng.randint(0, 23), 0, self.rng.choice([0, 59]),
+                             self.rng.choice([0, 1, 999999]), self.zone())
 
     def zone(self):
         if TWO or self.rng.random() < 0.5:
             return None
-        return datetime.timezone(datetime.timedelta(minutes=self.rng.randint(-1439, 1439)), *self.rng.choice([[], ["n"]]))
+        return datetime.timezone(datetime.timedelta(minutes=self.rng.randint(-1439, 1439)),
+                                 *self.rng.choice([[], ["n"]]))
 
     def delta(self):
-        return datetime.timedelta(self.rng.randint(-9999, 9999), self.rng.choice([0, self.rng.randint(0, 86399)]), self.rng.choice([0, 1]))
+        return datetime.timedelta(self.rng.randint(-9999, 9999),
+                                  self.rng.choice([0, self.rng.randint(0, 86399)]), self.rng.choice([0, 1]))
 
     def range(self):
         make = xrange if TWO else range  # noqa: F821
@@ -560,8 +598,10 @@ class Random(object):
 
 def numpy_values():
     import numpy
-    found = [numpy.float64(1.5), numpy.float64(1e300), numpy.int64(-5), numpy.uint8(200), numpy.bool_(True), numpy.bool_(False), numpy.int32(7),
-             numpy.complex128(1 + 2j), numpy.int16(-3), numpy.uint64(2 ** 64 - 1), numpy.float32(0.1), numpy.float32(1.5), numpy.float64("nan")]
+    found = [numpy.float64(1.5), numpy.float64(1e300), numpy.int64(-5), numpy.uint8(200), numpy.bool_(True),
+             numpy.bool_(False), numpy.int32(7),
+             numpy.complex128(1 + 2j), numpy.int16(-3), numpy.uint64(2 ** 64 - 1), numpy.float32(0.1),
+             numpy.float32(1.5), numpy.float64("nan")]
     return found
 
 
@@ -577,7 +617,9 @@ def main():
             if not isinstance(shown, bytes):
                 shown = shown.encode("utf-8", "backslashreplace")
             KEEP.append(value)
-            stream.write("%x %s %s\n" % (id(value) & (2 ** 64 - 1), binascii.hexlify(shown).decode("ascii") or "-", origin.replace(" ", "_")))
+            stream.write("%x %s %s\n" % (id(value) & (2 ** 64 - 1),
+                                         binascii.hexlify(shown).decode("ascii") or "-",
+                                         origin.replace(" ", "_")))
         for origin, value in hand_made():
             put(origin, value)
         if options["numpy"]:

@@ -3,8 +3,9 @@
 
     variables.py ACCOUNT.json
 
-facts: "frames": innermost first {"func", "locals": {name: repr}, "ids": {name: id}, "args": [names], "cells": [names]};
-"addresses": of some globals and builtins. Values whose repr is not ours to match are left out of "locals" and are in "ids".
+facts: "frames": innermost first {"func", "locals": {name: repr}, "ids": {name: id}, "args": [names],
+"cells": [names]}; "addresses": of some globals and builtins. Values whose repr is not ours to match are left
+out of "locals" and are in "ids".
 """
 import os
 import sys
@@ -32,7 +33,8 @@ def plain_repr(value):
         return None
     if isinstance(value, dict) and not all(plain_repr(v) is not None for v in value.values()):
         return None
-    ours = (int, float, complex, bytes, bytearray, str, list, tuple, dict, set, frozenset, type(None), type, type(len), type(plain_repr), type(sys))
+    ours = (int, float, complex, bytes, bytearray, str, list, tuple, dict, set, frozenset, type(None), type,
+            type(len), type(plain_repr), type(sys))
     if not isinstance(value, ours):
         return None
     text = repr(value)
@@ -41,7 +43,8 @@ def plain_repr(value):
 
 def describe(frame):
     code = frame.f_code
-    n_args = code.co_argcount + getattr(code, "co_kwonlyargcount", 0) + bool(code.co_flags & 4) + bool(code.co_flags & 8)
+    n_args = code.co_argcount + getattr(code, "co_kwonlyargcount", 0)
+    n_args += bool(code.co_flags & 4) + bool(code.co_flags & 8)
     space = dict(frame.f_locals) if frame.f_locals is not frame.f_globals else {}
     return {
         "func": as_text(code.co_name),
@@ -61,7 +64,8 @@ class Told(Account):
             frames.append(describe(frame))
             frame = frame.f_back
         # The loop's variable is the blocking call by the time it is observed.
-        frames[0]["ids"]["step"], frames[0]["locals"]["step"] = "0x%x" % (id(os.read) & (2 ** 64 - 1)), as_text(repr(os.read))
+        frames[0]["ids"]["step"] = "0x%x" % (id(os.read) & (2 ** 64 - 1))
+        frames[0]["locals"]["step"] = as_text(repr(os.read))
         self.facts["frames"] = frames
         return Account.record(self, *ignored)
 
@@ -147,13 +151,17 @@ def positional(account, one, two=2):
 def main():
     path, _ = parse({})
     account = Told(path)
-    account.facts["addresses"] = {"GLOBAL": "0x%x" % (id(GLOBAL) & (2 ** 64 - 1)), "len": "0x%x" % (id(len) & (2 ** 64 - 1)),
+    account.facts["addresses"] = {"GLOBAL": "0x%x" % (id(GLOBAL) & (2 ** 64 - 1)),
+                                  "len": "0x%x" % (id(len) & (2 ** 64 - 1)),
                                   "shadowed": "0x%x" % (id(shadowed) & (2 ** 64 - 1))}
     if TWO:
         executed(account)
     else:
         space = {"executed": executed}
-        exec(SOURCE.replace("account, one, two=2)", "account, one, /, two=2)") if sys.version_info >= (3, 8) else SOURCE, space)
+        source = SOURCE
+        if sys.version_info >= (3, 8):
+            source = source.replace("account, one, two=2)", "account, one, /, two=2)")
+        exec(source, space)
         space["positional"](account, 1)
 
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// locals PID [-v] [NAME...]: the Python frames of a process with their locals as JSON, schema 1; with NAMEs instead, for each frame of the
-// main thread a line "function name scope address" for those that are bound there.
+// locals PID [-v] [NAME...]: the Python frames of a process with their locals as JSON, schema 1; with NAMEs
+// instead, for each frame of the main thread a line "function name scope address" for those that are bound
+// there.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,8 @@ static void look_up(struct pyb_session *s, const struct pyb_thread *t, char **na
 int main(int argc, char **argv)
 {
     const bool verbose = argc > 2 && strcmp(argv[2], "-v") == 0;
-    struct pyb_read_options options = {.size = sizeof options, .flags = PYB_READ_LOCALS | (verbose ? PYB_READ_VERBOSE : 0u),
+    struct pyb_read_options options = {.size = sizeof options,
+                                       .flags = PYB_READ_LOCALS | (verbose ? PYB_READ_VERBOSE : 0u),
                                        .repr_length = 100000, .repr_depth = 20, .repr_items = 1000};
     struct pyb_session *s;
     struct pyb_process *p;

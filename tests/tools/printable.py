@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes core/interp/repr_printable.inc: since which Unicode version each code point is printable by str.isprintable().
+"""Writes core/interp/repr_printable.inc: since which Unicode version each code point is str.isprintable().
 
     tests/tools/printable.py PYTHON... > core/interp/repr_printable.inc
 
-Each PYTHON (an interpreter, or a command that runs one) is asked for its own str.isprintable(). The versions of CPython 3.3
-to 3.5 (6.1, 6.3, 8.0) are had from perl's ages of code points: what is printable in 9.0 and was assigned by then. A code
-point that ever stops being printable ends the run: the table could not say it.
+Each PYTHON (an interpreter, or a command that runs one) is asked for its str.isprintable(). The versions of
+CPython 3.3 to 3.5 (6.1, 6.3, 8.0) are had from perl's ages of code points: what is printable in 9.0 and was
+assigned by then. A code point that ever stops being printable ends the run: the table could not say it.
 """
 import shlex
 import subprocess
@@ -23,11 +23,15 @@ for c in range(0x110001):
         print(start, c - 1)
         start = None
 """
-PERL = r'for (0..0x10ffff) { next if $_ >= 0xd800 && $_ <= 0xdfff; print "$_\n" if chr($_) =~ /\p{Present_In=%s}/ }'
+PERL = r"""for (0..0x10ffff) {
+    next if $_ >= 0xd800 && $_ <= 0xdfff;
+    print "$_\n" if chr($_) =~ /\p{Present_In=%s}/;
+}"""
 
 
 def printable_of(command):
-    out = subprocess.run(shlex.split(command) + ["-c", ASK], check=True, capture_output=True, text=True).stdout.split("\n")
+    out = subprocess.run(shlex.split(command) + ["-c", ASK], check=True, capture_output=True,
+                         text=True).stdout.split("\n")
     version = tuple(int(x) for x in out[0].split(".")[:2])
     members = set()
     for line in out[1:]:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// reprs PID FILE: compares pyb_repr() of each value with what the target's own repr() printed. FILE: lines "address hex-of-text origin".
-// reprs PID ADDRESS [verbose]: prints one, with the default limits. Exit 0; 1 when a value differs; 2 when nothing could be compared.
+// reprs PID FILE: compares pyb_repr() of each value with what the target's own repr() printed. FILE: lines
+// "address hex-of-text origin". reprs PID ADDRESS [verbose]: prints one, with the default limits. Exit 0; 1
+// when a value differs; 2 when nothing could be compared.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +29,8 @@ static void print_difference(const char *origin, unsigned long long addr, const 
     while (wanted[i] && wanted[i] == got[i])
         i++;
     size_t from = i > 40 ? i - 40 : 0;
-    printf("differs: %s at 0x%llx, byte %zu\n  target  %.120s\n  pybraid %.120s\n", origin, addr, i, wanted + from, got + from);
+    printf("differs: %s at 0x%llx, byte %zu\n  target  %.120s\n  pybraid %.120s\n", origin, addr, i,
+           wanted + from, got + from);
 }
 
 static int print_one(struct pyb_session *s, const char *addr, bool verbose)
@@ -47,7 +49,8 @@ static int print_one(struct pyb_session *s, const char *addr, bool verbose)
 static int compare(struct pyb_session *s, FILE *file)
 {
     struct pyb_read_options options = {
-        .size = sizeof options, .repr_length = UINT32_MAX, .repr_depth = UINT32_MAX, .repr_items = UINT32_MAX};
+        .size = sizeof options, .repr_length = UINT32_MAX, .repr_depth = UINT32_MAX,
+            .repr_items = UINT32_MAX};
     size_t compared = 0, different = 0, cap = 0;
     char *line = NULL;
     for (ssize_t n; (n = getline(&line, &cap, file)) > 0;) {

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Built-in types and values made by hand in any row of the real layout tables, for the tests and the fuzzer of repr(). */
+/**
+ * Built-in types and values made by hand in any row of the real layout tables, for the tests and the fuzzer
+ * of repr().
+ */
 #ifndef PYB_TESTS_MADE_VALUES_H
 #define PYB_TESTS_MADE_VALUES_H
 #include "interp/locals.h"
@@ -95,7 +98,8 @@ static inline pyb_addr values_int(struct values *v, const uint32_t *digits, size
     else
         values_size(v, o, l->int_ob_size, negative ? -(uint64_t)n : n);
     for (size_t i = 0; i < n; i++)
-        made_put(&v->f, o + (size_t)l->int_digit.offset + i * l->int_digit.width, l->int_digit.width, digits[i]);
+        made_put(&v->f, o + (size_t)l->int_digit.offset + i * l->int_digit.width, l->int_digit.width,
+                 digits[i]);
     return o;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Values made by hand in every row of the layout tables: sound ones, cycles, absurd sizes, pointers into nothing; and the limits.
+// Values made by hand in every row of the layout tables: sound ones, cycles, absurd sizes, pointers into
+// nothing; and the limits.
 #include "made_values.h"
 #include "unit.h"
 
@@ -43,7 +44,8 @@ static void test_every_row(void **state)
         pyb_addr items[] = {number, values_tuple(&v, &one, 1), values_list(&v, NULL, 0)};
         char wanted[64];
         const char *suffix = rows[i].major == 2 ? "L" : "";
-        snprintf(wanted, sizeof wanted, "[-%lld%s, (1%s,), []]", (1LL << rows[i].int_digit_bits) + 5, suffix, suffix);
+        snprintf(wanted, sizeof wanted, "[-%lld%s, (1%s,), []]", (1LL << rows[i].int_digit_bits) + 5, suffix,
+                 suffix);
         assert_string_equal(repr_of(&v, values_list(&v, items, 3), &LARGE), wanted);
         made_deinit(&v.f);
     }
@@ -54,7 +56,8 @@ static void test_cycles(void **state)
     (void)state;
     struct values v;
     begin(&v, 12);
-    pyb_addr items[2] = {0, values_small(&v, 7)}, list = values_list(&v, items, 2), tuple = values_tuple(&v, &list, 1), array;
+    pyb_addr items[2] = {0, values_small(&v, 7)}, list = values_list(&v, items, 2),
+        tuple = values_tuple(&v, &list, 1), array;
     assert_int_equal(pyb_field_ptr(&v.f.py, list, v.f.py.layout.list_item, &array, NULL), 0);
     made_put(&v.f, array, 8, list);
     assert_string_equal(repr_of(&v, list, &LARGE), "[[...], 7]");
@@ -86,11 +89,13 @@ static void test_limits(void **state)
     for (uint32_t i = 0; i < 100; i++)
         items[i] = values_small(&v, i);
     pyb_addr list = values_list(&v, items, 100);
-    const struct pyb_repr_limits three = {.length = 1000, .depth = 4, .items = 3}, ten = {.length = 10, .depth = 4, .items = 99};
+    const struct pyb_repr_limits three = {.length = 1000, .depth = 4, .items = 3},
+        ten = {.length = 10, .depth = 4, .items = 99};
     assert_string_equal(repr_of(&v, list, &three), "[0, 1, 2, ...]");
     assert_string_equal(repr_of(&v, list, &ten), "[0, 1, 2, ...");
     const struct pyb_repr_limits none = {0};
-    assert_string_equal(repr_of(&v, list, &none), "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, ...]");
+    assert_string_equal(repr_of(&v, list, &none),
+                        "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, ...]");
     made_deinit(&v.f);
 }
 
@@ -158,7 +163,8 @@ static void test_no_object(void **state)
     made_set(&v.f, own, v.f.py.layout.obj_type, own);
     pyb_addr items[] = {0, 0x10, values_small(&v, 3), UINT64_MAX - 8};
     assert_string_equal(repr_of(&v, values_list(&v, items, 4), &LARGE),
-                        "[<NULL>, <unreadable object at 0x10>, 3, <unreadable object at 0xfffffffffffffff7>]");
+                        "[<NULL>, <unreadable object at 0x10>, 3, "
+                        "<unreadable object at 0xfffffffffffffff7>]");
     assert_said(&v, bad_type, "corrupt object");
     assert_said(&v, own, "corrupt object");
     made_deinit(&v.f);
@@ -190,7 +196,8 @@ static void test_subclasses(void **state)
     (void)state;
     struct values v;
     begin(&v, 11);
-    pyb_addr mine = values_type(&v, "MyList", v.list, v.f.py.layout.tpflags_list_subclass, true), list = values_list(&v, NULL, 0);
+    pyb_addr mine = values_type(&v, "MyList", v.list, v.f.py.layout.tpflags_list_subclass, true),
+        list = values_list(&v, NULL, 0);
     made_set(&v.f, list, v.f.py.layout.obj_type, mine);
     assert_string_equal(repr_of(&v, list, &LARGE), "[]");
     pyb_addr other = values_type(&v, "Other", v.list, v.f.py.layout.tpflags_list_subclass, true);
@@ -220,9 +227,15 @@ static void test_costly_failures(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_row),     cmocka_unit_test(test_cycles),          cmocka_unit_test(test_deep),
-        cmocka_unit_test(test_limits),        cmocka_unit_test(test_absurd_sizes),    cmocka_unit_test(test_absurd_tables),
-        cmocka_unit_test(test_no_object),     cmocka_unit_test(test_huge_int),        cmocka_unit_test(test_subclasses),
+        cmocka_unit_test(test_every_row),
+        cmocka_unit_test(test_cycles),
+        cmocka_unit_test(test_deep),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_absurd_sizes),
+        cmocka_unit_test(test_absurd_tables),
+        cmocka_unit_test(test_no_object),
+        cmocka_unit_test(test_huge_int),
+        cmocka_unit_test(test_subclasses),
         cmocka_unit_test(test_costly_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The pure half of repr(). What is expected here is what Python prints, typed in by hand; tests/live/test_repr.py compares many more.
+// The pure half of repr(). What is expected here is what Python prints, typed in by hand;
+// tests/live/test_repr.py compares many more.
 #include "unit.h"
 
 #include <locale.h>
@@ -151,8 +152,10 @@ int main(void)
 {
     pyb_buf_init(&out, unit_ctx(), 0);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_floats),     cmocka_unit_test(test_powers_of_two), cmocka_unit_test(test_locale),
-        cmocka_unit_test(test_complex),    cmocka_unit_test(test_float32),       cmocka_unit_test(test_bigint),
+        cmocka_unit_test(test_floats),     cmocka_unit_test(test_powers_of_two),
+            cmocka_unit_test(test_locale),
+        cmocka_unit_test(test_complex),    cmocka_unit_test(test_float32),
+            cmocka_unit_test(test_bigint),
         cmocka_unit_test(test_codepoints), cmocka_unit_test(test_unicode_grows), cmocka_unit_test(test_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
