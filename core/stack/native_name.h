@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Names of native frames, the same rule for every front end: a built-in's Python name where a method table or type slot says that this function
- * implements it ("time.sleep", "list.sort", "sqlite3.Connection.execute"): the start of the FDE that covers pc equals ml_meth; else the symbol (by the FDE rule); else the
- * unwinder's own name if its source is DWARF; else NULL. `plumbing` says that it only carries the call protocol.
- * The tables are collected once for each process, lazily: modules in sys.modules, their types' tp_methods/tp_getset/slots. Mirrors Include/methodobject.h, Include/cpython/object.h.
+ * Names of native frames, the same rule for every front end: the symbol, if it starts the FDE that covers pc or its size covers pc; else the
+ * unwinder's own name, if it comes from debug information or its symbol lies in that function; else a built-in's Python name
+ * ("time.sleep", "list.sort", "sqlite3.Connection.execute"), if a method table or type slot says that the function whose FDE covers pc
+ * implements it; else NULL. `plumbing` says that it only carries the call protocol.
+ * The tables are collected once for each process and again when modules were imported, lazily: modules in sys.modules, their types'
+ * tp_methods, tp_getset, slots. Mirrors Include/methodobject.h, Include/cpython/object.h.
  */
 #ifndef PYB_STACK_NATIVE_NAME_H
 #define PYB_STACK_NATIVE_NAME_H
