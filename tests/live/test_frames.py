@@ -1,26 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames of live targets: names, files, lines and columns of every thread equal the target's own account."""
-import fcntl
 import json
-import os
 import subprocess
 
 import pytest
 
-from support import pythons
 from support.target import start
-
-BUILD = os.path.join(pythons.REPO, "build")
-
-
-def built(name):
-    """A program of tests/tools, from the library as it stands."""
-    with open(os.path.join(BUILD, ".tools"), "w") as lock:  # several workers may want it at once
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        done = subprocess.run(["make", "-s", "-C", pythons.REPO, "build/tools/" + name], stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, universal_newlines=True)
-    assert done.returncode == 0, done.stdout[-3000:]
-    return os.path.join(BUILD, "tools", name)
+from support.tools import built
 
 
 @pytest.fixture(scope="module")
