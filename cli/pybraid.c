@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// pybraid: the shell's front end. So far: --version, and `record`, which takes a recording of a process or core.
+// pybraid: the shell's front end. So far: --version, and `record`, which takes a recording of a process or
+// core.
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -84,7 +85,8 @@ static int record(int argc, char **argv)
     int status = pyb_session_new(NULL, &session, &err);
     if (status != 0)
         return fail(status, &err);
-    status = is_pid(words[0], &pid) ? pyb_open_pid(session, pid, &err) : pyb_open_core(session, words[0], words[1], &err);
+    status = is_pid(words[0], &pid) ? pyb_open_pid(session, pid, &err)
+        : pyb_open_core(session, words[0], words[1], &err);
     if (status == 0)
         status = pyb_record(session, NULL, 0, output, &err);
     pyb_session_free(session);

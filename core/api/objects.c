@@ -6,7 +6,8 @@
 #include "api/session.h"
 #include "base/error.h"
 
-int pyb_repr_limits(const struct pyb_read_options *options, struct pyb_read_options *ret, struct pyb_repr_limits *ret_limits,
+int pyb_repr_limits(const struct pyb_read_options *options, struct pyb_read_options *ret,
+                    struct pyb_repr_limits *ret_limits,
                     struct pyb_error *err)
 {
     memset(ret, 0, sizeof(*ret));
@@ -49,7 +50,8 @@ int pyb_repr(struct pyb_session *s, pyb_addr object, const struct pyb_read_optio
 }
 
 static int frame_and_code(struct pyb_session *s, const struct pyb_frame *frame, struct pyb_python **ret_py,
-                          struct pyb_pyframe *ret_frame, const struct pyb_code **ret_code, struct pyb_error *err)
+                          struct pyb_pyframe *ret_frame, const struct pyb_code **ret_code,
+                              struct pyb_error *err)
 {
     if (!frame || frame->kind != PYB_FRAME_PYTHON || frame->frame == 0)
         return pyb_fail(err, PYB_E_USAGE, "not a Python frame");
@@ -61,7 +63,8 @@ static int frame_and_code(struct pyb_session *s, const struct pyb_frame *frame, 
     return pyb_code_get(*ret_py, frame->code, ret_code, err);
 }
 
-int pyb_frame_locals(struct pyb_session *s, const struct pyb_frame *frame, const struct pyb_read_options *options,
+int pyb_frame_locals(struct pyb_session *s, const struct pyb_frame *frame,
+                     const struct pyb_read_options *options,
                      const struct pyb_local **ret, uint32_t *ret_n, struct pyb_error *err)
 {
     struct pyb_read_options full;

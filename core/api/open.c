@@ -87,7 +87,8 @@ static int open_core(struct pyb_session *s, struct pyb_error *err)
     if (lacking < 0)
         return lacking;
     struct pyb_module *exe = pyb_modules_executable(s->target.modules);
-    s->target.executable = s->source.exe ? s->source.exe : exe ? pyb_arena_strdup(&s->arena, exe->path) : NULL;
+    s->target.executable = s->source.exe ? s->source.exe : exe ? pyb_arena_strdup(&s->arena, exe->path)
+        : NULL;
     return 0;
 }
 
@@ -102,7 +103,8 @@ static int open_recording(struct pyb_session *s, struct pyb_error *err)
         return code;
     code = pyb_recording_blob(recording, "modules", &blob);
     if (code != 0)
-        return pyb_fail(err, PYB_E_CORRUPT, "%s has no list of modules: not a recording of a process", s->source.path);
+        return pyb_fail(err, PYB_E_CORRUPT, "%s has no list of modules: not a recording of a process",
+                        s->source.path);
     code = pyb_modules_from_saved(&s->target, blob.data, blob.len, &s->target.modules, err);
     if (code == 0 && pyb_recording_blob(recording, "facts", &blob) == 0)
         pyb_facts_load(s, blob.data, blob.len);
@@ -111,7 +113,8 @@ static int open_recording(struct pyb_session *s, struct pyb_error *err)
     return code;
 }
 
-// Where the front end gives no modules: what this host knows of the process, the core's own list, the link map.
+// Where the front end gives no modules: what this host knows of the process, the core's own list, the link
+// map.
 static int find_modules(struct pyb_session *s, struct pyb_error *err)
 {
     const struct pyb_target_desc *d = &s->source.desc;

@@ -165,7 +165,8 @@ static int read_all(struct pyb_reading *r, const struct pyb_native_stack *native
                     struct pyb_error *err)
 {
     bool recorded = n == 0 && !only_given;
-    int code = recorded ? pyb_native_copy(r, r->s->recorded, r->s->n_recorded, err) : pyb_native_copy(r, native, n, err);
+    int code = recorded ? pyb_native_copy(r, r->s->recorded, r->s->n_recorded, err)
+        : pyb_native_copy(r, native, n, err);
     if (code == 0)
         code = pyb_threads_read(r->py, &r->work, &r->threads, err);
     if (code != 0)

@@ -31,7 +31,8 @@ struct pyb_reading {
 };
 
 /** Copies the caller's structs, whatever their sizes, into r->work. */
-int pyb_native_copy(struct pyb_reading *r, const struct pyb_native_stack *native, size_t n, struct pyb_error *err);
+int pyb_native_copy(struct pyb_reading *r, const struct pyb_native_stack *native, size_t n,
+                    struct pyb_error *err);
 
 /** Fills tids as the observer sees them, and r->stack_of. */
 int pyb_threads_match(struct pyb_reading *r, struct pyb_error *err);
@@ -39,8 +40,11 @@ int pyb_threads_match(struct pyb_reading *r, struct pyb_error *err);
 const char *pyb_thread_lack(struct pyb_reading *r, const struct pyb_tstate *t);
 
 /** The braid of one native stack (or NULL) and the thread states on it, as frames of the result. */
-int pyb_thread_build(struct pyb_reading *r, const struct pyb_native_stack *native, const struct pyb_tstate *const *tstates,
+int pyb_thread_build(struct pyb_reading *r, const struct pyb_native_stack *native,
+                     const struct pyb_tstate *const *tstates,
                      size_t n, struct pyb_thread *ret, struct pyb_error *err);
-/** A copy in the result; equal pointers give one copy. NULL for NULL, and when there is no memory (r->failed). */
+/**
+ * A copy in the result; equal pointers give one copy. NULL for NULL, and when there is no memory (r->failed).
+ */
 int pyb_text_copy(struct pyb_reading *r, const char *text, const char **ret, struct pyb_error *err);
 #endif

@@ -34,14 +34,16 @@ static bool is_context_error(int code)
     return code == PYB_E_NOMEM || code == PYB_E_ABORTED || code == PYB_E_LIMIT || code == PYB_E_GONE;
 }
 
-static int add_locals(struct pyb_reading *r, const struct pyb_pyframe *frame, const struct pyb_code *code_object,
+static int add_locals(struct pyb_reading *r, const struct pyb_pyframe *frame,
+                      const struct pyb_code *code_object,
                       struct pyb_frame *ret, struct pyb_error *err)
 {
     static const struct pyb_local none[1];
     struct pyb_local *locals = NULL;
     struct pyb_error why = {0};
     ret->locals = none; // not NULL: they were asked for
-    int code = pyb_locals_read(r->py, frame, code_object, &r->limits, &r->result->arena, &locals, &ret->n_locals, &why);
+    int code = pyb_locals_read(r->py, frame, code_object, &r->limits, &r->result->arena, &locals,
+                               &ret->n_locals, &why);
     // Names of types live as long as the interpreter's cache; the result outlives it.
     for (uint32_t i = 0; code == 0 && i < ret->n_locals; i++)
         code = pyb_text_copy(r, locals[i].type, &locals[i].type, &why);
@@ -59,7 +61,8 @@ static int add_locals(struct pyb_reading *r, const struct pyb_pyframe *frame, co
     return ret->note ? 0 : pyb_fail(err, PYB_E_NOMEM, "no memory for a note");
 }
 
-static int name_python(struct pyb_reading *r, const struct pyb_code *code_object, struct pyb_frame *ret, struct pyb_error *err)
+static int name_python(struct pyb_reading *r, const struct pyb_code *code_object, struct pyb_frame *ret,
+                       struct pyb_error *err)
 {
     const char *name = code_object->qualname ? code_object->qualname : code_object->name;
     int code = pyb_text_copy(r, name, &ret->name, err);
@@ -119,7 +122,8 @@ static int fill_python(struct pyb_reading *r, const struct pyb_tstate *t, const 
     return r->options.flags & PYB_READ_LOCALS ? add_locals(r, frame, code_object, ret, err) : 0;
 }
 
-static int fill_native(struct pyb_reading *r, const struct pyb_native_stack *native, const struct pyb_strand *strand,
+static int fill_native(struct pyb_reading *r, const struct pyb_native_stack *native,
+                       const struct pyb_strand *strand,
                        struct pyb_frame *ret, struct pyb_error *err)
 {
     const struct pyb_native_frame *f = &native->frames[strand->native];
@@ -155,14 +159,15 @@ static int fill_native(struct pyb_reading *r, const struct pyb_native_stack *nat
     return code;
 }
 
-// A tail-call interpreter runs each instruction in a function of its own, nameless where stripped: it stands directly
-// inside an evaluation function that is too small for the loop.
+// A tail-call interpreter runs each instruction in a function of its own, nameless where stripped: it stands
+// directly inside an evaluation function that is too small for the loop.
 static void mark_handler(struct pyb_reading *r, struct pyb_frame *inner, const struct pyb_frame *evaluation)
 {
     struct pyb_function fn, handler;
     if (!inner || inner->name || inner->kind != PYB_FRAME_NATIVE || inner->inlined)
         return;
-    if (pyb_target_function(&r->s->target, evaluation->pc - 1, &fn) == 0 && fn.fde_end - fn.fde_start < 4096 &&
+    if (pyb_target_function(&r->s->target, evaluation->pc - 1, &fn) == 0 &&
+        fn.fde_end - fn.fde_start < 4096 &&
         fn.fde_end > fn.fde_start && pyb_target_function(&r->s->target, inner->pc, &handler) == 0 &&
         handler.module == fn.module)
         inner->plumbing = true;
@@ -188,7 +193,8 @@ static int fill(struct pyb_reading *r, const struct pyb_braid_input *in, const s
                 ret->n_frames--;
             }
         } else if (strand->kind == PYB_FRAME_GAP) {
-            *f = (struct pyb_frame){.kind = PYB_FRAME_GAP, .line = -1, .end_line = -1, .column = -1, .end_column = -1,
+            *f = (struct pyb_frame){.kind = PYB_FRAME_GAP, .line = -1, .end_line = -1, .column = -1,
+                                    .end_column = -1,
                                     .lasti = -1, .interpreter = -1, .number = -1};
             code = pyb_text_copy(r, strand->note, &f->note, err);
         } else {
@@ -229,7 +235,8 @@ static void summarize(const struct pyb_tstate *const *tstates, size_t n, struct 
     }
 }
 
-int pyb_thread_build(struct pyb_reading *r, const struct pyb_native_stack *native, const struct pyb_tstate *const *tstates,
+int pyb_thread_build(struct pyb_reading *r, const struct pyb_native_stack *native,
+                     const struct pyb_tstate *const *tstates,
                      size_t n, struct pyb_thread *ret, struct pyb_error *err)
 {
     struct pyb_arena work; // of this thread: a stack can be large

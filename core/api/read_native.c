@@ -32,7 +32,8 @@ static int copy_frames(struct pyb_reading *r, struct pyb_native_stack *stack, st
     return 0;
 }
 
-int pyb_native_copy(struct pyb_reading *r, const struct pyb_native_stack *native, size_t n, struct pyb_error *err)
+int pyb_native_copy(struct pyb_reading *r, const struct pyb_native_stack *native, size_t n,
+                    struct pyb_error *err)
 {
     const char *from = (const char *)native;
     r->n_native = 0;

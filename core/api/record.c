@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Recordings: the target is opened once more behind a tee and read in full; what the tee saw is the recording. Blobs
-// beside the pages: "modules" (symbols/modules_saved.c), "facts" (below), "native" (recorded_native.c).
+// Recordings: the target is opened once more behind a tee and read in full; what the tee saw is the
+// recording. Blobs beside the pages: "modules" (symbols/modules_saved.c), "facts" (below), "native"
+// (recorded_native.c).
 #include "api/recorded.h"
 
 #include <stdio.h>
@@ -67,7 +68,8 @@ void pyb_facts_load(struct pyb_session *s, const char *data, size_t len)
     s->command = s->n_command > 0 ? argv : NULL;
 }
 
-static int write_recording(struct pyb_session *rec, const struct pyb_native_stack *native, size_t n, const char *path,
+static int write_recording(struct pyb_session *rec, const struct pyb_native_stack *native, size_t n,
+                           const char *path,
                            struct pyb_error *err)
 {
     struct pyb_buf facts, modules, stacks;
@@ -96,7 +98,8 @@ static int write_recording(struct pyb_session *rec, const struct pyb_native_stac
 }
 
 // All that any later reading of the recording may want: with and without locals.
-static int read_everything(struct pyb_session *rec, const struct pyb_native_stack *native, size_t n, struct pyb_error *err)
+static int read_everything(struct pyb_session *rec, const struct pyb_native_stack *native, size_t n,
+                           struct pyb_error *err)
 {
     static const uint32_t flags[] = {0, PYB_READ_LOCALS, PYB_READ_LOCALS | PYB_READ_VERBOSE};
     for (size_t i = 0; i < sizeof(flags) / sizeof(*flags); i++) {
@@ -110,15 +113,18 @@ static int read_everything(struct pyb_session *rec, const struct pyb_native_stac
     return 0;
 }
 
-int pyb_record(struct pyb_session *s, const struct pyb_native_stack *native, size_t n, const char *path, struct pyb_error *err)
+int pyb_record(struct pyb_session *s, const struct pyb_native_stack *native, size_t n, const char *path,
+               struct pyb_error *err)
 {
     struct pyb_session *rec;
     struct pyb_options options = {.size = sizeof(options), .alloc = s->ctx.alloc, .free = s->ctx.free,
-                                  .alloc_ctx = s->ctx.alloc_ctx, .max_bytes = s->ctx.max_bytes, .max_ms = s->ctx.max_ms,
+                                  .alloc_ctx = s->ctx.alloc_ctx, .max_bytes = s->ctx.max_bytes,
+                                      .max_ms = s->ctx.max_ms,
                                   .abort = s->ctx.abort, .abort_ctx = s->ctx.abort_ctx};
     struct pyb_error why = {0};
     if (!path || s->source.kind == PYB_SOURCE_NONE)
-        return pyb_fail(err, PYB_E_USAGE, path ? "the session has no target: open one first" : "no path for the recording");
+        return pyb_fail(err, PYB_E_USAGE, path ? "the session has no target: open one first"
+                        : "no path for the recording");
     int code = pyb_session_new(&options, &rec, err);
     if (code != 0)
         return code;

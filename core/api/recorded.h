@@ -8,6 +8,7 @@
 
 int pyb_native_save(const struct pyb_native_stack *native, size_t n, struct pyb_buf *ret);
 /** The stacks in the arena. PYB_E_CORRUPT: not what pyb_native_save() writes. */
-int pyb_native_load(const char *data, size_t len, struct pyb_arena *arena, const struct pyb_native_stack **ret, size_t *ret_n,
+int pyb_native_load(const char *data, size_t len, struct pyb_arena *arena,
+                    const struct pyb_native_stack **ret, size_t *ret_n,
                     struct pyb_error *err);
 #endif

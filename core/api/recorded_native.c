@@ -35,7 +35,8 @@ int pyb_native_save(const struct pyb_native_stack *native, size_t n, struct pyb_
     const char *at = (const char *)native;
     for (size_t i = 0; i < n; i++, at += native->size) {
         const struct pyb_native_stack *s = (const struct pyb_native_stack *)(const void *)at;
-        pyb_buf_printf(ret, "S %x %llx %x %zx", (unsigned)s->tid, (unsigned long long)s->thread_pointer, (unsigned)s->active,
+        pyb_buf_printf(ret, "S %x %llx %x %zx", (unsigned)s->tid, (unsigned long long)s->thread_pointer,
+                       (unsigned)s->active,
                        s->n_frames);
         add_text(ret, s->os_name);
         add_text(ret, s->truncated);
@@ -43,7 +44,8 @@ int pyb_native_save(const struct pyb_native_stack *native, size_t n, struct pyb_
         const char *frame = (const char *)s->frames;
         for (size_t k = 0; k < s->n_frames; k++, frame += s->frames->size) {
             const struct pyb_native_frame *f = (const struct pyb_native_frame *)(const void *)frame;
-            pyb_buf_printf(ret, "F %llx %llx %x %x %x", (unsigned long long)f->pc, (unsigned long long)f->sp, f->flags,
+            pyb_buf_printf(ret, "F %llx %llx %x %x %x", (unsigned long long)f->pc, (unsigned long long)f->sp,
+                           f->flags,
                            (unsigned)f->number, (unsigned)f->line);
             add_text(ret, f->name);
             add_text(ret, f->linkage_name);
@@ -120,8 +122,10 @@ static char *take_frames(char *at, struct pyb_native_stack *s, struct pyb_arena 
         at = next_line(at, &l);
         if (l.n != 10)
             return NULL;
-        frames[k] = (struct pyb_native_frame){.size = sizeof(*frames), .pc = number(&l, 1), .sp = number(&l, 2),
-                                              .flags = (uint32_t)number(&l, 3), .number = (int32_t)number(&l, 4),
+        frames[k] = (struct pyb_native_frame){.size = sizeof(*frames), .pc = number(&l, 1),
+                                              .sp = number(&l, 2),
+                                              .flags = (uint32_t)number(&l, 3),
+                                                  .number = (int32_t)number(&l, 4),
                                               .line = (int32_t)number(&l, 5)};
         frames[k].name = text_of(&l, 6);
         frames[k].linkage_name = text_of(&l, 7);
@@ -132,7 +136,8 @@ static char *take_frames(char *at, struct pyb_native_stack *s, struct pyb_arena 
     return at ? at : "";
 }
 
-int pyb_native_load(const char *data, size_t len, struct pyb_arena *arena, const struct pyb_native_stack **ret, size_t *ret_n,
+int pyb_native_load(const char *data, size_t len, struct pyb_arena *arena,
+                    const struct pyb_native_stack **ret, size_t *ret_n,
                     struct pyb_error *err)
 {
     *ret = NULL;
@@ -155,7 +160,8 @@ int pyb_native_load(const char *data, size_t len, struct pyb_arena *arena, const
         if (l.n != 7)
             return pyb_fail(err, PYB_E_CORRUPT, "recorded native stacks are damaged");
         stacks[i] = (struct pyb_native_stack){.size = sizeof(*stacks), .tid = (int32_t)number(&l, 1),
-                                              .thread_pointer = number(&l, 2), .active = (int32_t)number(&l, 3),
+                                              .thread_pointer = number(&l, 2),
+                                                  .active = (int32_t)number(&l, 3),
                                               .n_frames = (size_t)number(&l, 4)};
         stacks[i].os_name = text_of(&l, 5);
         stacks[i].truncated = text_of(&l, 6);

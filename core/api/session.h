@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * The public functions: a session has one target, finds the interpreter in it on first use, and gives results that live
- * on their own.
+ * The public functions: a session has one target, finds the interpreter in it on first use, and gives results
+ * that live on their own.
  */
 #ifndef PYB_API_SESSION_H
 #define PYB_API_SESSION_H
@@ -13,7 +13,8 @@
 #include "memory/readers.h"
 #include "symbols/modules.h"
 
-enum pyb_source_kind { PYB_SOURCE_NONE, PYB_SOURCE_PID, PYB_SOURCE_CORE, PYB_SOURCE_RECORDING, PYB_SOURCE_DESC };
+enum pyb_source_kind { PYB_SOURCE_NONE, PYB_SOURCE_PID, PYB_SOURCE_CORE, PYB_SOURCE_RECORDING,
+                      PYB_SOURCE_DESC };
 
 /** What was opened, kept so that pyb_record() can open it once more. Strings belong to the session. */
 struct pyb_source {
@@ -54,7 +55,8 @@ void pyb_session_find_command(struct pyb_session *s);
 /** Text that came from outside as valid UTF-8. NULL: no memory. */
 char *pyb_clean_text(struct pyb_arena *arena, const char *text, size_t n);
 /** Limits of reprs out of the caller's options (NULL: defaults). PYB_E_USAGE: a struct without a size. */
-int pyb_repr_limits(const struct pyb_read_options *options, struct pyb_read_options *ret, struct pyb_repr_limits *ret_limits,
+int pyb_repr_limits(const struct pyb_read_options *options, struct pyb_read_options *ret,
+                    struct pyb_repr_limits *ret_limits,
                     struct pyb_error *err);
 
 /** "facts" of a recording (record.c): what is neither memory nor modules. */

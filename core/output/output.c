@@ -66,7 +66,11 @@ int pyb_out_finish(struct pyb_out *o)
 static size_t decode(const unsigned char *p, uint32_t *ret, bool *ret_bad)
 {
     static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
+    size_t n = 0; // 0: not the first byte of a sequence
+    if (p[0] < 0x80)
+        n = 1;
+    else if (p[0] >= 0xc2 && p[0] < 0xf5)
+        n = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
     uint32_t cp = n == 1 ? p[0] : n ? (uint32_t)(p[0] & (0x7f >> n)) : 0;
     for (size_t i = 1; i < n; i++) {
         if ((p[i] & 0xc0) != 0x80) { // the terminating NUL too
@@ -152,7 +156,8 @@ static void json_escape(struct pyb_out *o, uint32_t cp)
     else if (cp < 0x10000)
         pyb_out_printf(o, "\\u%04x", (unsigned)cp);
     else
-        pyb_out_printf(o, "\\u%04x\\u%04x", 0xd800u + ((cp - 0x10000) >> 10), 0xdc00u + ((cp - 0x10000) & 0x3ff));
+        pyb_out_printf(o, "\\u%04x\\u%04x", 0xd800u + ((cp - 0x10000) >> 10),
+                       0xdc00u + ((cp - 0x10000) & 0x3ff));
 }
 
 void pyb_out_json_string(struct pyb_out *o, const char *utf8)

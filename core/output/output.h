@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Writing results: escaping shared by text and JSON. A hostile target must not drive the user's terminal: control characters (C0, C1, DEL) and bidi overrides are shown escaped. */
+/**
+ * Writing results: escaping shared by text and JSON. A hostile target must not drive the user's terminal:
+ * control characters (C0, C1, DEL) and bidi overrides are shown escaped.
+ */
 #ifndef PYB_OUTPUT_OUTPUT_H
 #define PYB_OUTPUT_OUTPUT_H
 #include "base/buf.h"

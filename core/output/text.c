@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Text for people: innermost first, one line a frame. The first column says what a line is, without colour: `#N` a
-// native frame with the debugger's number, `py` a Python frame, `k` a kernel frame, `--` something that is missing.
+// Text for people: innermost first, one line a frame. The first column says what a line is, without colour:
+// `#N` a native frame with the debugger's number, `py` a Python frame, `k` a kernel frame, `--` something
+// that is missing.
 #include "output/text.h"
 
 #include <inttypes.h>
@@ -100,7 +101,8 @@ static void python_frame(struct pyb_text *t, const struct pyb_frame *f, bool cur
         pyb_out_printf(&t->out, ":%d", f->column + 1); // editors count columns from 1
     remark(t, f->note);
     if (t->flags & PYB_TEXT_VERBOSE) {
-        pyb_out_printf(&t->out, "  frame 0x%" PRIx64 " code 0x%" PRIx64 " lasti %d", f->frame, f->code, f->lasti);
+        pyb_out_printf(&t->out, "  frame 0x%" PRIx64 " code 0x%" PRIx64 " lasti %d", f->frame, f->code,
+                       f->lasti);
         if (f->interpreter >= 0)
             pyb_out_printf(&t->out, " interpreter %" PRId64, f->interpreter);
     }
@@ -249,7 +251,8 @@ int pyb_text_begin(struct pyb_text *t, const struct pyb_text_options *o, pyb_wri
     return 0;
 }
 
-int pyb_text_frame(const struct pyb_frame *f, uint32_t index, const struct pyb_text_options *o, pyb_write_fn write,
+int pyb_text_frame(const struct pyb_frame *f, uint32_t index, const struct pyb_text_options *o,
+                   pyb_write_fn write,
                    void *ctx)
 {
     struct pyb_text t;
@@ -263,7 +266,8 @@ int pyb_text_frame(const struct pyb_frame *f, uint32_t index, const struct pyb_t
     return pyb_out_finish(&t.out);
 }
 
-int pyb_text_thread(const struct pyb_thread *thread, const struct pyb_text_options *o, pyb_write_fn write, void *ctx)
+int pyb_text_thread(const struct pyb_thread *thread, const struct pyb_text_options *o, pyb_write_fn write,
+                    void *ctx)
 {
     struct pyb_text t;
     int code = pyb_text_begin(&t, o, write, ctx);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The braid itself: runs of Python frames, placed by one of the two matchings, written out between native frames.
+// The braid itself: runs of Python frames, placed by one of the two matchings, written out between native
+// frames.
 #include <stdlib.h>
 
 #include "base/error.h"
@@ -23,7 +24,8 @@ static int no_memory(struct pyb_error *err)
     return pyb_fail(err, PYB_E_NOMEM, "no memory for the braid");
 }
 
-// Evaluations as the reader gave them; frames that belong to none follow as runs of their own: nothing is dropped.
+// Evaluations as the reader gave them; frames that belong to none follow as runs of their own: nothing is
+// dropped.
 static uint32_t runs_of(const struct pyb_frames *f, uint32_t tstate, struct pyb_run *ret)
 {
     uint32_t n = 0, next = 0;
@@ -34,7 +36,8 @@ static uint32_t runs_of(const struct pyb_frames *f, uint32_t tstate, struct pyb_
             break;
         if (e->stack_addr > key)
             key = e->stack_addr;
-        ret[n] = (struct pyb_run){.tstate = tstate, .first = next, .n = e->n, .addr = e->stack_addr, .key = key};
+        ret[n] = (struct pyb_run){.tstate = tstate, .first = next, .n = e->n, .addr = e->stack_addr,
+                                  .key = key};
         n++;
         next += e->n;
     }
@@ -73,8 +76,8 @@ static bool has_addresses(const struct pyb_runs *runs)
     return false;
 }
 
-// A run without a native frame is printed where its chain puts it: outside the frame that holds the run before it, if a
-// later one was placed too; else after everything.
+// A run without a native frame is printed where its chain puts it: outside the frame that holds the run
+// before it, if a later one was placed too; else after everything.
 static void seat_unplaced(struct braid *b)
 {
     uint32_t tstate = UINT32_MAX, outer = 0;
@@ -102,8 +105,9 @@ static void seat_unplaced(struct braid *b)
     }
 }
 
-// The first evaluation frame outside every matched one belongs to no frame of this thread: another greenlet's, below
-// the first frame of this one. From there on nothing is shown. Not so where Python frames are known to be missing.
+// The first evaluation frame outside every matched one belongs to no frame of this thread: another
+// greenlet's, below the first frame of this one. From there on nothing is shown. Not so where Python frames
+// are known to be missing.
 static void find_cut(struct braid *b)
 {
     b->cut = b->groups.n;
@@ -112,7 +116,8 @@ static void find_cut(struct braid *b)
     if (b->in->n_tstates == 0)
         return;
     for (uint32_t i = 0; i < b->runs.n; i++) {
-        if (b->runs.items[i].tail_note || (!b->runs.items[i].placed && b->runs.items[i].n > 0 && b->count_note))
+        const struct pyb_run *run = &b->runs.items[i];
+        if (run->tail_note || (!run->placed && run->n > 0 && b->count_note))
             return;
         any |= b->runs.items[i].n > 0;
     }
@@ -124,7 +129,8 @@ static void find_cut(struct braid *b)
         return; // nothing was placed: the notice before the Python frames says so
     for (uint32_t i = next; i < b->groups.n && b->cut == b->groups.n; i++) {
         const struct pyb_group *g = &b->groups.items[i];
-        if (g->evaluates != PYB_EVALUATES || (i > 0 && b->groups.items[i - 1].evaluates == PYB_EVALUATES_PART))
+        if (g->evaluates != PYB_EVALUATES ||
+            (i > 0 && b->groups.items[i - 1].evaluates == PYB_EVALUATES_PART))
             continue;
         if (next > 0 || entered)
             b->cut = i;
@@ -203,8 +209,9 @@ static const char *end_note(struct braid *b, bool python_follows)
 static const char *cut_note(struct braid *b)
 {
     size_t left = b->in->native->n_frames - b->groups.items[b->cut].first;
-    const char *text = pyb_arena_printf(b->arena, "native stack ends here: the next frame runs Python code of no frame of this thread "
-                                        "(another greenlet's?); not shown: %zu", left);
+    const char *text = pyb_arena_printf(b->arena,
+                                        "native stack ends here: the next frame runs Python code of no frame "
+                                        "of this thread (another greenlet's?); not shown: %zu", left);
     return text ? text : "native stack ends here: the next frame runs Python code of no frame of this thread";
 }
 
@@ -231,7 +238,8 @@ static void add_runs(struct braid *b, struct cursor *c, uint32_t at, bool all)
     }
 }
 
-// What is inlined into an evaluation function was called by the Python code that it runs: it stands inside that.
+// What is inlined into an evaluation function was called by the Python code that it runs: it stands inside
+// that.
 static void add_group(struct braid *b, struct cursor *c, uint32_t index)
 {
     const struct pyb_group *g = &b->groups.items[index];

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Matching by address: an evaluation belongs to the native frame that holds the struct it left on the C stack.
+// Matching by address: an evaluation belongs to the native frame that holds the struct it left on the C
+// stack.
 #include <stdlib.h>
 
 #include "stack/braid_internal.h"
@@ -45,8 +46,8 @@ static const struct pyb_group *find_closed(const struct index *index, pyb_addr a
     return low > 0 && addr < index->items[low - 1]->end ? index->items[low - 1] : NULL;
 }
 
-// The last frame of a segment: only its lower end is known. If its function is known to evaluate and it is not the
-// innermost (which may not have made its struct yet), the first struct above its sp is its own.
+// The last frame of a segment: only its lower end is known. If its function is known to evaluate and it is
+// not the innermost (which may not have made its struct yet), the first struct above its sp is its own.
 static const struct pyb_group *find_open(const struct pyb_groups *groups, pyb_addr addr)
 {
     for (uint32_t i = 1; i < groups->n; i++) {
@@ -57,7 +58,8 @@ static const struct pyb_group *find_open(const struct pyb_groups *groups, pyb_ad
     return NULL;
 }
 
-// Open groups are one for each change of stacks: few in truth. A hostile native stack must not make this quadratic.
+// Open groups are one for each change of stacks: few in truth. A hostile native stack must not make this
+// quadratic.
 static bool few_open(const struct pyb_groups *groups)
 {
     uint32_t n = 0;

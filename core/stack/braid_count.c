@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Matching by count, up to 3.10: each Python frame has an evaluation of its own, so the k-th native evaluation frame
-// from the root runs the k-th Python frame. Where the counts differ (a native stack that ends early, a greenlet above
-// another's frames), the frame objects' addresses in the native frames must decide; one of them turns up in several
-// frames, so they only choose between whole alignments. Nothing decides: nothing is matched.
+// Matching by count, up to 3.10: each Python frame has an evaluation of its own, so the k-th native
+// evaluation frame from the root runs the k-th Python frame. Where the counts differ (a native stack that
+// ends early, a greenlet above another's frames), the frame objects' addresses in the native frames must
+// decide; one of them turns up in several frames, so they only choose between whole alignments. Nothing
+// decides: nothing is matched.
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,7 +34,8 @@ static void collect_native(const struct pyb_groups *groups, struct side *ret)
     ret->n = 0;
     for (uint32_t i = 0; i < groups->n; i++) {
         const struct pyb_group *g = &groups->items[i];
-        bool whole = g->evaluates == PYB_EVALUATES && i > 0 && groups->items[i - 1].evaluates == PYB_EVALUATES_PART;
+        bool whole = g->evaluates == PYB_EVALUATES && i > 0 &&
+            groups->items[i - 1].evaluates == PYB_EVALUATES_PART;
         if (g->evaluates && !whole)
             ret->items[ret->n++] = i;
     }
@@ -50,7 +52,8 @@ static bool holds(const struct matching *m, uint32_t group, pyb_addr frame, bool
 {
     const struct pyb_group *g = &m->groups->items[group];
     pyb_addr start = g->sp;
-    if (callee && group > 0 && !m->groups->items[group - 1].open && m->groups->items[group - 1].end == g->sp &&
+    if (callee && group > 0 && !m->groups->items[group - 1].open &&
+        m->groups->items[group - 1].end == g->sp &&
         g->sp - m->groups->items[group - 1].sp <= SLOT_BYTES / 2)
         start = m->groups->items[group - 1].sp;
     if (frame == 0 || g->end <= start)
@@ -76,7 +79,8 @@ static uint32_t confirmed(const struct matching *m, uint32_t skip, uint32_t *ret
     return n;
 }
 
-// How many of the innermost evaluations have no Python frame: 0, or 1 while one is entered or left. -1: cannot be told.
+// How many of the innermost evaluations have no Python frame: 0, or 1 while one is entered or left. -1:
+// cannot be told.
 static int choose_skip(const struct matching *m)
 {
     uint32_t pairs[2], score[2];
@@ -158,8 +162,8 @@ static bool is_like_an_evaluation(const struct matching *m, uint32_t group, uint
     return false;
 }
 
-// A cold part without a symbol has the stack frame of its function: the same size, a frame object's address in it. Taken
-// only if with them the count is right.
+// A cold part without a symbol has the stack frame of its function: the same size, a frame object's address
+// in it. Taken only if with them the count is right.
 static void adopt_cold_parts(struct matching *m)
 {
     uint32_t lacking = m->python.n - m->native.n, found = 0, at[8];
@@ -215,7 +219,8 @@ int pyb_match_by_count(const struct pyb_braid_env *env, const struct pyb_braid_i
         place(&m, (uint32_t)skip);
         return 0;
     }
-    *ret_note = pyb_arena_printf(arena, "%u Python frames, but %u native frames that evaluate one: they cannot be "
+    *ret_note = pyb_arena_printf(arena,
+                                 "%u Python frames, but %u native frames that evaluate one: they cannot be "
                                  "matched", m.python.n, m.native.n);
     return *ret_note ? 0 : pyb_fail(err, PYB_E_NOMEM, "no memory for a note");
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The native stack as disjoint ranges of the C stack.
 //
-// A native stack is a list of segments: main stack, signal stack, a coroutine's. Within one, sp never decreases on
-// the way out. A signal trampoline ends a segment: the interrupted code may stand on any stack.
+// A native stack is a list of segments: main stack, signal stack, a coroutine's. Within one, sp never
+// decreases on the way out. A signal trampoline ends a segment: the interrupted code may stand on any stack.
 #include "base/error.h"
 #include "stack/braid_internal.h"
 
@@ -28,7 +28,8 @@ static bool same_stack(const struct pyb_braid_env *env, pyb_addr inner, pyb_addr
     return end == 0 || outer <= end;
 }
 
-static void bound(const struct pyb_braid_env *env, struct pyb_group *g, bool signal, const struct pyb_group *outer)
+static void bound(const struct pyb_braid_env *env, struct pyb_group *g, bool signal,
+                  const struct pyb_group *outer)
 {
     g->end = g->sp;
     if (signal || g->sp == 0)
@@ -64,7 +65,8 @@ static uint32_t group_frames(const struct pyb_braid_env *env, const struct pyb_n
     return n;
 }
 
-int pyb_groups_make(const struct pyb_braid_env *env, const struct pyb_native_stack *native, struct pyb_arena *arena,
+int pyb_groups_make(const struct pyb_braid_env *env, const struct pyb_native_stack *native,
+                    struct pyb_arena *arena,
                     struct pyb_groups *ret, struct pyb_error *err)
 {
     *ret = (struct pyb_groups){0};

@@ -2,7 +2,8 @@
 /**
  * The parts of the braid: groups of native frames, runs of Python frames, and the two ways of matching them.
  *
- * What the braid asks about the target goes through `struct pyb_braid_env`, so that it can be tested without one.
+ * What the braid asks about the target goes through `struct pyb_braid_env`, so that it can be tested without
+ * one.
  */
 #ifndef PYB_STACK_BRAID_INTERNAL_H
 #define PYB_STACK_BRAID_INTERNAL_H
@@ -44,7 +45,8 @@ struct pyb_groups {
     struct pyb_group *items;
     uint32_t n;
 };
-int pyb_groups_make(const struct pyb_braid_env *env, const struct pyb_native_stack *native, struct pyb_arena *arena,
+int pyb_groups_make(const struct pyb_braid_env *env, const struct pyb_native_stack *native,
+                    struct pyb_arena *arena,
                     struct pyb_groups *ret, struct pyb_error *err);
 
 /** Python frames [first, first + n) of a thread state, which one evaluation runs. */
@@ -65,8 +67,8 @@ struct pyb_runs {
 void pyb_match_by_address(const struct pyb_braid_env *env, const struct pyb_native_stack *native,
                           const struct pyb_groups *groups, struct pyb_runs *runs, struct pyb_arena *arena);
 /**
- * Up to 3.10: one evaluation for each Python frame; counted from the root when the counts agree, else aligned by
- * the frame objects' addresses in the native frames. *ret_note: why nothing could be placed, or NULL.
+ * Up to 3.10: one evaluation for each Python frame; counted from the root when the counts agree, else aligned
+ * by the frame objects' addresses in the native frames. *ret_note: why nothing could be placed, or NULL.
  */
 int pyb_match_by_count(const struct pyb_braid_env *env, const struct pyb_braid_input *in,
                        const struct pyb_groups *groups, struct pyb_runs *runs, struct pyb_arena *arena,

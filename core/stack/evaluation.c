@@ -48,7 +48,8 @@ static void look_up(struct pyb_stack_cache *c)
         if (hits[i].module == py->module || (n == 1 && !hits[i].module))
             add_function(c, hits[i].addr, hits[i].size);
     }
-    // A replaced eval_frame (a debugger's, a compiler's) calls the default one, which is the one that evaluates.
+    // A replaced eval_frame (a debugger's, a compiler's) calls the default one, which is the one that
+    // evaluates.
     pyb_addr pointer = c->n_evaluators == 0 ? eval_frame_pointer(py) : 0;
     if (pointer != 0)
         add_function(c, pointer, 0);
@@ -150,7 +151,8 @@ struct pyb_braid_env pyb_braid_env(struct pyb_python *py)
     };
 }
 
-int pyb_braid(struct pyb_python *py, const struct pyb_braid_input *in, struct pyb_arena *arena, struct pyb_braid *ret,
+int pyb_braid(struct pyb_python *py, const struct pyb_braid_input *in, struct pyb_arena *arena,
+              struct pyb_braid *ret,
               struct pyb_error *err)
 {
     struct pyb_braid_env env = pyb_braid_env(py);

@@ -2,9 +2,9 @@
 /**
  * Which native functions evaluate Python frames.
  *
- * The exported _PyEval_EvalFrameDefault (3.6+) or PyEval_EvalFrameEx (up to 3.5), with symbols also its .cold and .part
- * pieces; what interp->eval_frame points to where no symbol is (3.6 to 3.10); and every function that was seen to hold
- * the struct of an evaluation: the loop of a stripped 3.15 has no symbol at all.
+ * The exported _PyEval_EvalFrameDefault (3.6+) or PyEval_EvalFrameEx (up to 3.5), with symbols also its .cold
+ * and .part pieces; what interp->eval_frame points to where no symbol is (3.6 to 3.10); and every function
+ * that was seen to hold the struct of an evaluation: the loop of a stripped 3.15 has no symbol at all.
  */
 #ifndef PYB_STACK_EVALUATION_H
 #define PYB_STACK_EVALUATION_H

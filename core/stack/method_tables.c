@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where a stripped interpreter says what its functions are called: method tables and type slots.
 //
-// sys.modules leads to modules; the definition of one that is written in C has a table of its functions. Module dicts
-// lead to types, those of modules written in Python too (types.GeneratorType, re.Pattern have no other home). A function
-// under two names (PyObject_SelfIter in many types, folded identical code) is called neither.
-// Mirrors Include/methodobject.h, Include/cpython/object.h, Include/internal/pycore_moduleobject.h.
+// sys.modules leads to modules; the definition of one that is written in C has a table of its functions.
+// Module dicts lead to types, those of modules written in Python too (types.GeneratorType, re.Pattern have no
+// other home). A function under two names (PyObject_SelfIter in many types, folded identical code) is called
+// neither. Mirrors Include/methodobject.h, Include/cpython/object.h, Include/internal/pycore_moduleobject.h.
 #include <string.h>
 
 #include "base/buf.h"
@@ -103,7 +103,8 @@ static void table(struct collector *k, const char *owner, pyb_addr at, bool gets
         return;
     for (uint32_t i = 0; i < MAX_TABLE && go_on(k); i++, at += size) {
         pyb_addr name_at, function;
-        if (pyb_field_ptr(k->py, at, getset ? l->getsetdef_name : l->methoddef_name, &name_at, NULL) != 0 || name_at == 0)
+        if (pyb_field_ptr(k->py, at, getset ? l->getsetdef_name : l->methoddef_name, &name_at, NULL) != 0 ||
+            name_at == 0)
             return;
         if (!getset) {
             method_def(k, owner, at);
@@ -146,11 +147,14 @@ static void one_type(struct collector *k, const struct pyb_type *t)
     }
     pyb_slots_each(k->py, t, python_class, slot_found, k);
     // Calling a built-in function or method goes through its type.
-    static const char *const callables[] = {"builtin_function_or_method", "method_descriptor", "classmethod_descriptor",
-                                            "wrapper_descriptor", "method-wrapper", "method", "function", "type"};
+    static const char *const callables[] = {
+        "builtin_function_or_method", "method_descriptor", "classmethod_descriptor", "wrapper_descriptor",
+        "method-wrapper", "method", "function", "type",
+    };
     for (size_t i = 0; i < sizeof(callables) / sizeof(*callables); i++) {
         pyb_addr call;
-        if (strcmp(t->name, callables[i]) == 0 && pyb_field_ptr(k->py, t->addr, l->type_call, &call, NULL) == 0)
+        if (strcmp(t->name, callables[i]) == 0 &&
+            pyb_field_ptr(k->py, t->addr, l->type_call, &call, NULL) == 0)
             carrier(k, call);
     }
 }
@@ -191,7 +195,8 @@ static enum kind kind_of(struct collector *k, pyb_addr type)
     return kind;
 }
 
-// A function that no table of its module names: one made by hand, and all of 2.7, where modules have no definition.
+// A function that no table of its module names: one made by hand, and all of 2.7, where modules have no
+// definition.
 static void a_function(struct collector *k, pyb_addr object)
 {
     const struct pyb_layout *l = &k->py->layout;
@@ -204,7 +209,8 @@ static void a_function(struct collector *k, pyb_addr object)
         return;
     // A bound method of some object (random.random) is no module's own function.
     (void)pyb_field_ptr(k->py, object, l->cfunction_self, &self, NULL);
-    if (self != 0 && (pyb_field_ptr(k->py, self, l->obj_type, &type, NULL) != 0 || kind_of(k, type) != KIND_MODULE))
+    if (self != 0 && (pyb_field_ptr(k->py, self, l->obj_type, &type, NULL) != 0 ||
+                      kind_of(k, type) != KIND_MODULE))
         return;
     struct pyb_arena scratch;
     pyb_arena_init(&scratch, k->py->target->ctx);
@@ -247,7 +253,8 @@ static bool def_is_named(struct collector *k, pyb_addr def, const char *module)
     pyb_addr at;
     char name[NAME_MAX_LEN + 1];
     const char *last = strrchr(module, '.');
-    return pyb_field_ptr(k->py, def, k->py->layout.moduledef_name, &at, NULL) == 0 && read_name(k, at, name) &&
+    return pyb_field_ptr(k->py, def, k->py->layout.moduledef_name, &at, NULL) == 0 &&
+        read_name(k, at, name) &&
            (strcmp(name, module) == 0 || (last && strcmp(name, last + 1) == 0));
 }
 
@@ -275,8 +282,11 @@ static void each_module(struct collector *k, pyb_addr modules, module_fn *each)
     pyb_addr key, module, type;
     if (pyb_dict_iter_init(k->py, modules, &it, &len, NULL) != 0)
         return;
-    for (uint32_t i = 0; i < MAX_MODULES && go_on(k) && pyb_dict_next(k->py, &it, &key, &module, NULL) == 1; i++) {
-        if (pyb_field_ptr(k->py, module, k->py->layout.obj_type, &type, NULL) == 0 && kind_of(k, type) == KIND_MODULE)
+    for (uint32_t i = 0; i < MAX_MODULES && go_on(k); i++) {
+        if (pyb_dict_next(k->py, &it, &key, &module, NULL) != 1)
+            return;
+        if (pyb_field_ptr(k->py, module, k->py->layout.obj_type, &type, NULL) == 0 &&
+            kind_of(k, type) == KIND_MODULE)
             each(k, key, module);
     }
 }

@@ -6,10 +6,11 @@
 #include "stack/evaluation.h"
 #include "stack/stack_cache.h"
 
-// The unwinder's own name counts where it comes from debug information (inlined functions and frames with a source
-// line), or where its symbol table puts that very name into the function that covers pc: GDB's and LLDB's nearest
-// symbol of a stripped build is a lie.
-static bool name_is_true(struct pyb_target *t, const struct pyb_native_frame *f, const struct pyb_function *fn)
+// The unwinder's own name counts where it comes from debug information (inlined functions and frames with a
+// source line), or where its symbol table puts that very name into the function that covers pc: GDB's and
+// LLDB's nearest symbol of a stripped build is a lie.
+static bool name_is_true(struct pyb_target *t, const struct pyb_native_frame *f,
+                         const struct pyb_function *fn)
 {
     if (!f->name)
         return false;
@@ -21,8 +22,9 @@ static bool name_is_true(struct pyb_target *t, const struct pyb_native_frame *f,
     return at >= fn->fde_start && at < fn->fde_end;
 }
 
-// A tail-call interpreter runs each instruction in a function of its own; where they have no symbols, what stands directly
-// inside the (then small) evaluation function is one of them. That is decided by the caller, who sees both frames.
+// A tail-call interpreter runs each instruction in a function of its own; where they have no symbols, what
+// stands directly inside the (then small) evaluation function is one of them. That is decided by the caller,
+// who sees both frames.
 static const char *builtin_name(struct pyb_stack_cache *c, const struct pyb_function *fn, bool *ret_carrier)
 {
     uintptr_t found;
@@ -38,7 +40,8 @@ static const char *builtin_name(struct pyb_stack_cache *c, const struct pyb_func
 // Without the suffixes that compilers add: .cold, .part.0, .constprop.1, .lto_priv.0, .llvm.123
 static const char *plain_symbol(struct pyb_arena *arena, const char *symbol)
 {
-    size_t n = symbol[0] == '_' && symbol[1] == 'Z' ? strlen(symbol) : strcspn(symbol + (symbol[0] == '.'), ".");
+    size_t n = symbol[0] == '_' && symbol[1] == 'Z' ? strlen(symbol)
+        : strcspn(symbol + (symbol[0] == '.'), ".");
     n += symbol[0] == '.' && n < strlen(symbol);
     return symbol[n] ? pyb_arena_strndup(arena, symbol, n) : symbol;
 }
@@ -61,14 +64,16 @@ static void choose(struct pyb_target *t, struct pyb_python *py, const struct pyb
         ret->name = builtin_name(c, fn, &ret->plumbing);
         ret->builtin = ret->name != NULL;
     }
-    // An extension's own call_method() is not the interpreter's; trampolines of perf support lie in no module.
+    // An extension's own call_method() is not the interpreter's; trampolines of perf support lie in no
+    // module.
     bool interpreters = !py || !py->module || fn->module == py->module || !fn->module;
     if (ret->name && !ret->builtin && interpreters)
         ret->plumbing |= pyb_is_plumbing_symbol(ret->linkage_name) || pyb_is_plumbing_symbol(ret->name);
 }
 
 // Strings that came with the frame are copied: the cache outlives the caller's structs.
-static struct pyb_native_name *remember(struct pyb_stack_cache *c, pyb_addr key, const struct pyb_native_name *name)
+static struct pyb_native_name *remember(struct pyb_stack_cache *c, pyb_addr key,
+                                        const struct pyb_native_name *name)
 {
     struct pyb_native_name *copy = pyb_arena_alloc(&c->arena, sizeof(*copy));
     if (!copy)
@@ -82,7 +87,8 @@ static struct pyb_native_name *remember(struct pyb_stack_cache *c, pyb_addr key,
     return lost || pyb_map_put(&c->names, key, (uintptr_t)copy) != 0 ? NULL : copy;
 }
 
-int pyb_native_name(struct pyb_target *t, struct pyb_python *py, const struct pyb_native_frame *f, bool is_return_address,
+int pyb_native_name(struct pyb_target *t, struct pyb_python *py, const struct pyb_native_frame *f,
+                    bool is_return_address,
                     struct pyb_native_name *ret)
 {
     pyb_addr pc = is_return_address && f->pc > 0 ? f->pc - 1 : f->pc;
@@ -100,7 +106,8 @@ int pyb_native_name(struct pyb_target *t, struct pyb_python *py, const struct py
         ret->offset = fn.offset;
     }
     choose(t, py, f, &fn, ret);
-    // The tables are looked at again when modules were imported: an unnamed pc is remembered for this stop only.
+    // The tables are looked at again when modules were imported: an unnamed pc is remembered for this stop
+    // only.
     if (c && ret->name)
         (void)remember(c, pc, ret);
     ret->offset += is_return_address && ret->module != NULL;

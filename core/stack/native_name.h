@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Names of native frames, the same rule for every front end: the symbol, if it starts the FDE that covers pc or its size covers pc; else the
- * unwinder's own name, if it comes from debug information or its symbol lies in that function; else a built-in's Python name
- * ("time.sleep", "list.sort", "sqlite3.Connection.execute"), if a method table or type slot says that the function whose FDE covers pc
- * implements it; else NULL. `plumbing` says that it only carries the call protocol.
- * The tables are collected once for each process and again when modules were imported, lazily: modules in sys.modules, their types'
- * tp_methods, tp_getset, slots. Mirrors Include/methodobject.h, Include/cpython/object.h.
+ * Names of native frames, the same rule for every front end: the symbol, if it starts the FDE that covers pc
+ * or its size covers pc; else the unwinder's own name, if it comes from debug information or its symbol lies
+ * in that function; else a built-in's Python name ("time.sleep", "list.sort", "sqlite3.Connection.execute"),
+ * if a method table or type slot says that the function whose FDE covers pc implements it; else NULL.
+ * `plumbing` says that it only carries the call protocol. The tables are collected once for each process and
+ * again when modules were imported, lazily: modules in sys.modules, their types' tp_methods, tp_getset,
+ * slots. Mirrors Include/methodobject.h, Include/cpython/object.h.
  */
 #ifndef PYB_STACK_NATIVE_NAME_H
 #define PYB_STACK_NATIVE_NAME_H
@@ -19,7 +20,8 @@ struct pyb_native_name {
     bool plumbing;
     bool builtin;             // name comes from a method table
 };
-int pyb_native_name(struct pyb_target *t, struct pyb_python *py /* or NULL */, const struct pyb_native_frame *f, bool is_return_address, struct pyb_native_name *ret);
+int pyb_native_name(struct pyb_target *t, struct pyb_python *py /* or NULL */,
+                    const struct pyb_native_frame *f, bool is_return_address, struct pyb_native_name *ret);
 /** Plumbing by name alone: _PyEval_*, PyObject_Vectorcall, *_TAIL_CALL_*, trampolines, ... */
 bool pyb_is_plumbing_symbol(const char *symbol);
 #endif

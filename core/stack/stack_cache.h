@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * What this layer knows of one interpreter and keeps: the evaluation functions, the built-ins' names, the names of the
- * pcs it was asked about. Hangs on py->native_names, freed with py.
+ * What this layer knows of one interpreter and keeps: the evaluation functions, the built-ins' names, the
+ * names of the pcs it was asked about. Hangs on py->native_names, freed with py.
  */
 #ifndef PYB_STACK_CACHE_H
 #define PYB_STACK_CACHE_H
@@ -27,7 +27,8 @@ struct pyb_stack_cache {
     uint32_t evaluates_for;
     struct pyb_map names;             // pc -> struct pyb_native_name *
     struct pyb_map builtins;          // function start -> const char *, or PYB_AMBIGUOUS
-    struct pyb_map carriers;          // function start: it carries calls (vectorcall entries, slots of Python classes)
+    // function start: it carries calls (vectorcall entries, slots of Python classes)
+    struct pyb_map carriers;
     bool collected;
     uint32_t collected_generation;
     int64_t collected_modules;        // len(sys.modules) then

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The braid of any native stack and any evaluations. Input: records of 6 bytes: kind, then what the kind takes.
+// The braid of any native stack and any evaluations. Input: records of 6 bytes: kind, then what the kind
+// takes.
 #include "../unit/braid_made.h"
 
 #include "base/arena.h"
@@ -33,7 +34,8 @@ static void add_native(struct scene *s, const uint8_t *p)
     if (s->stack.n_frames == MAX_ITEMS)
         return;
     s->stack.n_frames++;
-    *f = (struct pyb_native_frame){.size = sizeof *f, .pc = (pyb_addr)(p[0] << 8), .sp = address(p + 1), .flags = p[4] & 15u};
+    *f = (struct pyb_native_frame){.size = sizeof *f, .pc = (pyb_addr)(p[0] << 8), .sp = address(p + 1),
+                                   .flags = p[4] & 15u};
 }
 
 static void add_evaluation(struct scene *s, const uint8_t *p, bool addresses)
@@ -45,7 +47,8 @@ static void add_evaluation(struct scene *s, const uint8_t *p, bool addresses)
     if (f->n + n > MAX_ITEMS)
         n = 0;
     f->evaluations[f->n_evaluations++] = (struct pyb_evaluation){.stack_addr = addresses ? address(p + 1) : 0,
-                                                                 .first = first, .n = p[4] == 0xff ? UINT32_MAX : n};
+                                                                 .first = first, .n = p[4] == 0xff
+                                                                     ? UINT32_MAX : n};
     for (uint32_t i = 0; i < n; i++, f->n++)
         f->frames[f->n].addr = 0x9000 + 8 * (pyb_addr)p[1];
 }
@@ -55,7 +58,8 @@ static void build(struct scene *s, const uint8_t *data, size_t size, uint8_t opt
     s->stack = (struct pyb_native_stack){.size = sizeof s->stack, .frames = s->native,
                                          .truncated = options & 1 ? "cut" : NULL};
     for (size_t i = 0; i < MAX_TSTATES; i++)
-        s->frames[i] = (struct pyb_frames){.frames = s->python[i], .evaluations = s->evaluations[i], .complete = true};
+        s->frames[i] = (struct pyb_frames){.frames = s->python[i], .evaluations = s->evaluations[i],
+                                           .complete = true};
     for (; size >= 6; data += 6, size -= 6) {
         switch (data[0] % 5) {
         case 0:
@@ -89,7 +93,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     s->env.mapping_end = data[0] & 4 ? 0x4000 : 0;
     const struct pyb_tstate *tstates[MAX_TSTATES] = {&s->tstate[0], &s->tstate[1], &s->tstate[2]};
     struct pyb_braid_env env = made_braid_env(&s->env);
-    struct pyb_braid_input in = {.native = data[0] & 8 ? NULL : &s->stack, .tstates = tstates, .frames = s->frames,
+    struct pyb_braid_input in = {.native = data[0] & 8 ? NULL : &s->stack, .tstates = tstates,
+                                 .frames = s->frames,
                                  .n_tstates = MAX_TSTATES};
     made_require(pyb_braid_with(&env, &in, &arena, &braid, NULL) == 0, "an error");
     made_check(&in, &braid);

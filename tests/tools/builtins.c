@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// builtins PID: the functions that method tables and type slots of the process name: "address name symbol", symbol "-" where
-// there is none. Names that fit several functions are left out, as in a stack.
+// builtins PID: the functions that method tables and type slots of the process name: "address name symbol",
+// symbol "-" where there is none. Names that fit several functions are left out, as in a stack.
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +30,8 @@ int main(int argc, char **argv)
     struct pyb_error err = {0};
     if (argc != 2)
         return fprintf(stderr, "builtins PID\n"), 2;
-    if (pyb_session_new(NULL, &s, &err) != 0 || pyb_open_pid(s, (int32_t)strtol(argv[1], NULL, 10), &err) != 0 ||
+    if (pyb_session_new(NULL, &s, &err) != 0 || pyb_open_pid(s, (int32_t)strtol(argv[1], NULL, 10),
+                                                             &err) != 0 ||
         pyb_session_python(s, &py, &err) != 0)
         return fprintf(stderr, "%s\n", err.what), 1;
     struct pyb_stack_cache *c = pyb_stack_cache(py);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// flip RECORDING COUNT [SEED]: reads the recording COUNT times, each time with other bytes of what a reading touches changed.
-// Fails when a reading takes over a second or more memory than allowed; a crash speaks for itself.
+// flip RECORDING COUNT [SEED]: reads the recording COUNT times, each time with other bytes of what a reading
+// touches changed. Fails when a reading takes over a second or more memory than allowed; a crash speaks for
+// itself.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,10 +61,13 @@ static int discard(void *ctx, const char *text, size_t len)
 
 static int read_once(const char *path, const struct flip *flips, size_t n, uint32_t flags, int *ret_threads)
 {
-    static const struct pyb_memory_ops ops = {.name = "flipping", .readv = flipping_readv, .destroy = flipping_destroy};
+    static const struct pyb_memory_ops ops = {.name = "flipping", .readv = flipping_readv,
+                                              .destroy = flipping_destroy};
     struct pyb_options options = {.size = sizeof options, .max_bytes = LIMIT_BYTES};
     struct pyb_read_options reading = {.size = sizeof reading, .flags = flags};
-    struct pyb_text_options text = {.size = sizeof text, .flags = PYB_TEXT_ALL | PYB_TEXT_LOCALS | PYB_TEXT_VERBOSE, .current = -1};
+    struct pyb_text_options text = {.size = sizeof text,
+                                    .flags = PYB_TEXT_ALL | PYB_TEXT_LOCALS | PYB_TEXT_VERBOSE,
+                                    .current = -1};
     struct pyb_session *s;
     struct pyb_error err = {0};
     struct pyb_process *p = NULL;
@@ -97,17 +101,48 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static size_t choose(struct flip *flips)
+static const struct pyb_range *any_place(void)
+{
+    return &touched[(size_t)random() % n_touched];
+}
+
+static size_t choose_bytes(struct flip *flips)
 {
     size_t n = 1 + (size_t)random() % (random() % 4 ? 4 : MAX_FLIPS);
     for (size_t i = 0; i < n; i++) {
-        const struct pyb_range *r = &touched[(size_t)random() % n_touched];
+        const struct pyb_range *r = any_place();
         size_t at = (size_t)random() % (r->done < 4096 ? r->done : 4096);
         flips[i] = (struct flip){r->addr + at, (uint8_t)random()};
         if (random() % 3 == 0) // ends of ranges: sizes, counts, pointers
             flips[i].value = (uint8_t[]){0, 0xff, 0x7f, 0x80, 1}[random() % 5];
     }
     return n;
+}
+
+// Up to four whole words: recordings of little-endian targets only.
+static size_t choose_words(struct flip *flips)
+{
+    static const uint64_t extremes[] = {0, 1, UINT64_MAX, INT64_MAX, UINT64_C(1) << 63, UINT32_MAX, INT32_MAX, 4096,
+                                        UINT64_C(1) << 32, UINT64_C(1) << 47, UINT64_C(0xdeadbeef000)};
+    size_t n = 1 + (size_t)random() % 4;
+    for (size_t i = 0; i < n; i++) {
+        const struct pyb_range *r = any_place();
+        size_t words = r->done < 4096 ? r->done / 8 : 512;
+        pyb_addr at = r->addr + (words ? (size_t)random() % words * 8 : 0);
+        uint64_t value = extremes[(size_t)random() % (sizeof extremes / sizeof *extremes)];
+        if (random() % 3 == 0)
+            value = r->addr;
+        else if (random() % 2)
+            value = any_place()->addr;
+        for (size_t k = 0; k < 8; k++)
+            flips[8 * i + k] = (struct flip){at + k, (uint8_t)(value >> 8 * k)};
+    }
+    return 8 * n;
+}
+
+static size_t choose(struct flip *flips)
+{
+    return random() % 2 ? choose_bytes(flips) : choose_words(flips);
 }
 
 int main(int argc, char **argv)
@@ -120,7 +155,8 @@ int main(int argc, char **argv)
     long count = strtol(argv[2], NULL, 10);
     unsigned seed = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 1;
     noting = true;
-    if (read_once(argv[1], NULL, 0, PYB_READ_LOCALS | PYB_READ_VERBOSE, &threads) != 0 || threads == 0 || n_touched == 0)
+    if (read_once(argv[1], NULL, 0, PYB_READ_LOCALS | PYB_READ_VERBOSE, &threads) != 0 || threads == 0 ||
+        n_touched == 0)
         return fprintf(stderr, "the recording cannot be read as it is\n"), 2;
     noting = false;
     for (long i = 0; i < count; i++) {
@@ -128,7 +164,8 @@ int main(int argc, char **argv)
         size_t n = choose(flips);
         alarm(30);
         double start = now();
-        int code = read_once(argv[1], flips, n, i % 2 ? PYB_READ_LOCALS : PYB_READ_LOCALS | PYB_READ_VERBOSE, &threads);
+        int code = read_once(argv[1], flips, n, i % 2 ? PYB_READ_LOCALS : PYB_READ_LOCALS | PYB_READ_VERBOSE,
+                             &threads);
         double took = now() - start;
         slowest = took > slowest ? took : slowest;
         codes[-code & 31]++;
@@ -138,7 +175,8 @@ int main(int argc, char **argv)
         }
     }
     printf("%ld readings, slowest %.3f s; read %d, not Python %d, unsupported %d, fault %d, corrupt %d, limit %d, memory %d, other %ld\n",
-           count, slowest, codes[0], codes[-PYB_E_NOTPYTHON], codes[-PYB_E_UNSUPPORTED], codes[-PYB_E_FAULT], codes[-PYB_E_CORRUPT],
+           count, slowest, codes[0], codes[-PYB_E_NOTPYTHON], codes[-PYB_E_UNSUPPORTED], codes[-PYB_E_FAULT],
+               codes[-PYB_E_CORRUPT],
            codes[-PYB_E_LIMIT], codes[-PYB_E_NOMEM],
            count - codes[0] - codes[-PYB_E_NOTPYTHON] - codes[-PYB_E_UNSUPPORTED] - codes[-PYB_E_FAULT] - codes[-PYB_E_CORRUPT] -
                codes[-PYB_E_LIMIT] - codes[-PYB_E_NOMEM]);

@@ -19,7 +19,8 @@ static int open_target(struct pyb_session *s, const char *word, struct pyb_error
     long pid = strtol(word, &end, 10);
     if (!*end)
         return pyb_open_pid(s, (int32_t)pid, err);
-    return n > 4 && strcmp(word + n - 4, ".pyb") == 0 ? pyb_open_recording(s, word, err) : pyb_open_core(s, word, NULL, err);
+    return n > 4 && strcmp(word + n - 4, ".pyb") == 0 ? pyb_open_recording(s, word, err)
+        : pyb_open_core(s, word, NULL, err);
 }
 
 int main(int argc, char **argv)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Braids made by hand, for the unit test and the fuzzer: a native stack, evaluations, stack memory, and what must hold
- * of every braid whatever its input.
+ * Braids made by hand, for the unit test and the fuzzer: a native stack, evaluations, stack memory, and what
+ * must hold of every braid whatever its input.
  */
 #ifndef PYB_TESTS_BRAID_MADE_H
 #define PYB_TESTS_BRAID_MADE_H
@@ -10,7 +10,8 @@
 #include <string.h>
 #include "stack/braid_internal.h"
 
-// pcs 0xe000-0xefff evaluate, 0xf000-0xffff are a .part of that function; all others evaluate once they were learned.
+// pcs 0xe000-0xefff evaluate, 0xf000-0xffff are a .part of that function; all others evaluate once they were
+// learned.
 #define MADE_STACK 0x100000u // stack memory, for the frame objects' addresses in it
 #define MADE_STACK_SIZE 0x10000u
 
@@ -77,7 +78,10 @@ static inline void made_require(bool condition, const char *what)
     }
 }
 
-/** Nothing invented, nothing dropped: each Python frame once and in its order; native frames in theirs, from the innermost without a hole. */
+/**
+ * Nothing invented, nothing dropped: each Python frame once and in its order; native frames in theirs, from
+ * the innermost without a hole.
+ */
 static inline void made_check(const struct pyb_braid_input *in, const struct pyb_braid *b)
 {
     uint32_t *next = calloc(in->n_tstates + 1, sizeof *next), native = 0;
@@ -101,7 +105,8 @@ static inline void made_check(const struct pyb_braid_input *in, const struct pyb
         made_require(next[i] == in->frames[i].n, "a Python frame dropped");
     made_require(b->complete == !gap, "complete and a gap, or neither");
     made_require((b->note != NULL) == gap, "a gap without the thread's note");
-    made_require(gap || !in->native || native == in->native->n_frames, "native frames dropped without a word");
+    made_require(gap || !in->native || native == in->native->n_frames,
+                 "native frames dropped without a word");
     free(next);
 }
 #endif

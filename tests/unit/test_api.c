@@ -57,7 +57,9 @@ static void test_structs_without_a_size(void **state)
 static void test_no_such_targets(void **state)
 {
     (void)state;
-    static const struct { const char *path; int code; } cases[] = {{"/nonexistent/core", PYB_E_NOENT}, {"/dev/null", 0}, {"/etc/passwd", 0}, {"/", 0}};
+    static const struct { const char *path; int code; } cases[] = {{"/nonexistent/core", PYB_E_NOENT},
+                                                                   {"/dev/null", 0}, {"/etc/passwd", 0},
+                                                                   {"/", 0}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct pyb_error err = {0};
         struct pyb_session *s = session();
@@ -160,12 +162,14 @@ static void test_recorded_stacks_come_back(void **state)
 {
     (void)state;
     struct pyb_native_frame frames[] = {
-        {.size = sizeof *frames, .pc = 0x7f00000000ff, .sp = 0x7ffc00000000, .flags = PYB_NATIVE_INLINED, .number = 0,
+        {.size = sizeof *frames, .pc = 0x7f00000000ff, .sp = 0x7ffc00000000, .flags = PYB_NATIVE_INLINED,
+         .number = 0,
          .name = "a b%c-d\n\xff", .linkage_name = "_Z1a", .module = "/lib/x y.so", .file = "", .line = 7},
         {.size = sizeof *frames, .pc = 1, .sp = 2, .number = -1, .name = "-"},
     };
     struct pyb_native_stack stacks[] = {
-        {.size = sizeof *stacks, .tid = 4711, .thread_pointer = 0x7f55, .os_name = "two words", .active = -1, .frames = frames, .n_frames = 2},
+        {.size = sizeof *stacks, .tid = 4711, .thread_pointer = 0x7f55, .os_name = "two words", .active = -1,
+         .frames = frames, .n_frames = 2},
         {.size = sizeof *stacks, .tid = 4712, .active = 1, .truncated = "cut"},
     };
     struct pyb_buf saved;
@@ -217,7 +221,8 @@ static pid_t start_python(void)
     pid_t pid = fork();
     if (pid == 0) {
         (void)dup2(ready[1], 1);
-        execlp("python3", "python3", "-c", "import sys, time\ndef f(word='\\x1b[31m'):\n    print('ready')\n    sys.stdout.flush()\n"
+        execlp("python3", "python3", "-c",
+               "import sys, time\ndef f(word='\\x1b[31m'):\n    print('ready')\n    sys.stdout.flush()\n"
                "    time.sleep(60)\nsorted([1], key=lambda x: f())\n", (char *)NULL);
         _exit(127);
     }
@@ -278,10 +283,12 @@ static void test_results_outlive_the_session(void **state)
     const char *scope;
     assert_int_equal(pyb_lookup_name(s, &p->threads[0].frames[0], "len", &object, &scope, NULL), 0);
     assert_string_equal(scope, "builtin");
-    assert_int_equal(pyb_lookup_name(s, &p->threads[0].frames[0], "nowhere", &object, &scope, NULL), PYB_E_NOTFOUND);
+    assert_int_equal(pyb_lookup_name(s, &p->threads[0].frames[0], "nowhere", &object, &scope, NULL),
+                     PYB_E_NOTFOUND);
     pyb_session_free(s);
     size_t written = 0;
-    struct pyb_text_options text = {.size = sizeof text, .flags = PYB_TEXT_LOCALS | PYB_TEXT_VERBOSE, .current = -1};
+    struct pyb_text_options text = {.size = sizeof text, .flags = PYB_TEXT_LOCALS | PYB_TEXT_VERBOSE,
+                                    .current = -1};
     assert_int_equal(pyb_json(p, count_bytes, &written), 0);
     assert_int_equal(pyb_text_thread(&p->threads[0], &text, count_bytes, &written), 0);
     assert_true(written > 500);
@@ -293,8 +300,10 @@ static void test_results_outlive_the_session(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_use_before_open), cmocka_unit_test(test_structs_without_a_size), cmocka_unit_test(test_no_such_targets),
-        cmocka_unit_test(test_not_a_python), cmocka_unit_test(test_abort), cmocka_unit_test(test_memory_that_runs_out),
+        cmocka_unit_test(test_use_before_open), cmocka_unit_test(test_structs_without_a_size),
+            cmocka_unit_test(test_no_such_targets),
+        cmocka_unit_test(test_not_a_python), cmocka_unit_test(test_abort),
+            cmocka_unit_test(test_memory_that_runs_out),
         cmocka_unit_test(test_recorded_stacks_come_back), cmocka_unit_test(test_results_outlive_the_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

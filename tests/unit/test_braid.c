@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Braids by hand: what stands where, written as one line. n3: native frame 3, E3: one that evaluates, p0.2: frame 2 of thread
-// state 0, !: a gap.
+// Braids by hand: what stands where, written as one line. n3: native frame 3, E3: one that evaluates, p0.2:
+// frame 2 of thread state 0, !: a gap.
 #include "unit.h"
 
 #include "base/arena.h"
@@ -30,7 +30,8 @@ static int setup(void **state)
     s->stack = (struct pyb_native_stack){.size = sizeof s->stack, .frames = s->native};
     for (size_t i = 0; i < 4; i++) {
         s->tstates[i] = &s->tstate[i];
-        s->frames[i] = (struct pyb_frames){.frames = s->python[i], .evaluations = s->evaluations[i], .complete = true};
+        s->frames[i] = (struct pyb_frames){.frames = s->python[i], .evaluations = s->evaluations[i],
+                                           .complete = true};
     }
     *state = s;
     return 0;
@@ -46,10 +47,12 @@ static int teardown(void **state)
 
 static void native(struct scene *s, pyb_addr pc, pyb_addr sp, uint32_t flags)
 {
-    s->native[s->stack.n_frames++] = (struct pyb_native_frame){.size = sizeof *s->native, .pc = pc, .sp = sp, .flags = flags};
+    s->native[s->stack.n_frames++] = (struct pyb_native_frame){.size = sizeof *s->native, .pc = pc, .sp = sp,
+                                                               .flags = flags};
 }
 
-// One evaluation of n frames whose struct is at addr (0: leaves none). Frame objects have the addresses 0x9000 + 16 * index.
+// One evaluation of n frames whose struct is at addr (0: leaves none). Frame objects have the addresses
+// 0x9000 + 16 * index.
 static void evaluation(struct scene *s, size_t tstate, pyb_addr addr, uint32_t n)
 {
     struct pyb_frames *f = &s->frames[tstate];
@@ -73,7 +76,8 @@ static const char *braid(struct scene *s, size_t n_tstates)
         size_t room = sizeof s->text - len;
         int n = t->kind == PYB_FRAME_PYTHON ? snprintf(at, room, "p%u.%u ", t->tstate, t->frame)
                 : t->kind == PYB_FRAME_GAP  ? snprintf(at, room, "! ")
-                                            : snprintf(at, room, "%c%u ", t->kind == PYB_FRAME_KERNEL ? 'k' : t->evaluation ? 'E' : 'n', t->native);
+                                            : snprintf(at, room, "%c%u ", t->kind == PYB_FRAME_KERNEL ? 'k'
+                                                       : t->evaluation ? 'E' : 'n', t->native);
         len += (size_t)n;
     }
     if (len > 0)
@@ -125,7 +129,8 @@ static void test_unnamed_evaluation_functions_are_learned(void **state)
     native(s, 0x1000, 0x1000, 0);
     native(s, 0x5510, 0x2000, 0); // stripped: nothing says that it evaluates
     native(s, 0x1200, 0x3000, 0);
-    native(s, 0x5520, 0x4000, 0); // another place in the same function, and no struct of ours: a foreign greenlet's
+    // another place in the same function, and no struct of ours: a foreign greenlet's
+    native(s, 0x5520, 0x4000, 0);
     native(s, 0x1300, 0x5000, 0);
     evaluation(s, 0, 0x2800, 1);
     assert_string_equal(braid(s, 1), "n0 p0.0 E1 n2 !");
@@ -472,7 +477,8 @@ static void test_counts_that_contradict(void **state)
     four(s, 0x1000);
     for (uint32_t i = 0; i < 9; i++)
         evaluation(s, 0, 0, 1);
-    assert_string_equal(braid(s, 1), "n0 E1 n2 E3 n4 E5 n6 E7 n8 ! p0.0 p0.1 p0.2 p0.3 p0.4 p0.5 p0.6 p0.7 p0.8");
+    assert_string_equal(braid(s, 1),
+                        "n0 E1 n2 E3 n4 E5 n6 E7 n8 ! p0.0 p0.1 p0.2 p0.3 p0.4 p0.5 p0.6 p0.7 p0.8");
     gap_says(s, "9 Python frames, but 4 native frames");
 }
 
@@ -496,16 +502,20 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_by_address), T(test_struct_at_the_very_ends_of_a_frame), T(test_unnamed_evaluation_functions_are_learned),
-        T(test_what_is_inlined_into_the_loop_stands_inside_python), T(test_evaluation_being_entered), T(test_evaluation_without_frames),
+        T(test_by_address), T(test_struct_at_the_very_ends_of_a_frame),
+            T(test_unnamed_evaluation_functions_are_learned),
+        T(test_what_is_inlined_into_the_loop_stands_inside_python), T(test_evaluation_being_entered),
+            T(test_evaluation_without_frames),
         T(test_the_first_evaluation_of_a_thread), T(test_unmatched_evaluation_between_matched_ones),
         T(test_signal_stack_below_the_main_stack), T(test_signal_stack_above_the_main_stack),
         T(test_signal_during_the_evaluation_of_a_handler), T(test_stack_switch_without_a_signal),
         T(test_leap_to_another_mapping_is_a_switch), T(test_greenlet_below), T(test_two_thread_states),
         T(test_native_stack_ends_early), T(test_native_stack_ends_at_an_evaluation), T(test_no_native_stack),
-        T(test_no_python), T(test_kernel_frames), T(test_python_stack_ends_early), T(test_two_evaluations_in_one_frame),
+        T(test_no_python), T(test_kernel_frames), T(test_python_stack_ends_early),
+            T(test_two_evaluations_in_one_frame),
         T(test_chain_against_the_stack), T(test_evaluations_that_do_not_cover_the_frames), T(test_counted),
-        T(test_counted_parts_are_one_evaluation), T(test_counted_while_one_is_entered), T(test_counted_above_a_greenlet),
+        T(test_counted_parts_are_one_evaluation), T(test_counted_while_one_is_entered),
+            T(test_counted_above_a_greenlet),
         T(test_counted_with_a_short_native_stack), T(test_counted_with_an_unnamed_cold_part),
         T(test_counts_that_contradict), T(test_counted_two_thread_states),
     };

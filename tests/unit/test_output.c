@@ -52,13 +52,16 @@ static void test_escapes_for_a_terminal(void **state)
 {
     (void)state;
     static struct text t;
-    assert_string_equal(escaped(&t, "plain \xc3\xa4 \xe4\xb8\xad \xf0\x9f\x90\x8d"), "plain \xc3\xa4 \xe4\xb8\xad \xf0\x9f\x90\x8d");
+    assert_string_equal(escaped(&t, "plain \xc3\xa4 \xe4\xb8\xad \xf0\x9f\x90\x8d"),
+                        "plain \xc3\xa4 \xe4\xb8\xad \xf0\x9f\x90\x8d");
     assert_string_equal(escaped(&t, "a\x1b[31mb"), "a\\x1b[31mb");
     assert_string_equal(escaped(&t, "a\nb\rc\td\x07\x7f"), "a\\nb\\rc\\td\\x07\\x7f");
-    assert_string_equal(escaped(&t, "\xc2\x9b" "31m"), "\\x9b31m");                         // C1: CSI in one character
+    // C1: CSI in one character
+    assert_string_equal(escaped(&t, "\xc2\x9b" "31m"), "\\x9b31m");
     assert_string_equal(escaped(&t, "\xe2\x80\xae" "txt\xe2\x81\xa6"), "\\u202etxt\\u2066"); // bidi
     assert_string_equal(escaped(&t, "\xe2\x80\xa8"), "\\u2028");
-    assert_string_equal(escaped(&t, "\xf3\xa0\x81\x81"), "\\U000e0041");                    // a tag, invisible
+    // a tag, invisible
+    assert_string_equal(escaped(&t, "\xf3\xa0\x81\x81"), "\\U000e0041");
 }
 
 static void test_ill_formed_utf8_is_shown_byte_by_byte(void **state)
@@ -183,22 +186,31 @@ static const char *skip_json(const char *p, int depth)
     return end == p ? NULL : end;
 }
 
-static const struct pyb_local one_local[] = {{.name = "self", .arg = true, .addr = 0x7f00, .type = "Server", .repr = "<Server at 0x7f00>"},
+static const struct pyb_local one_local[] = {{.name = "self", .arg = true, .addr = 0x7f00, .type = "Server",
+                                              .repr = "<Server at 0x7f00>"},
                                              {.name = "later", .note = "unbound"}};
 static const struct pyb_frame frames[] = {
-    {.kind = PYB_FRAME_NATIVE, .name = "poll", .linkage_name = "__poll", .module = "/lib/libc.so.6", .pc = 0x7f3d, .sp = 0x7ffe,
+    {.kind = PYB_FRAME_NATIVE, .name = "poll", .linkage_name = "__poll", .module = "/lib/libc.so.6",
+     .pc = 0x7f3d, .sp = 0x7ffe,
      .offset = 61, .number = 0, .line = -1},
-    {.kind = PYB_FRAME_PYTHON, .name = "Server.wait", .func = "wait", .file = "/srv/app/server.py", .short_file = "server.py",
-     .line = 42, .end_line = 42, .column = 8, .end_column = 31, .entry = true, .frame = 0x1, .code = 0x2, .lasti = 4,
+    {.kind = PYB_FRAME_PYTHON, .name = "Server.wait", .func = "wait", .file = "/srv/app/server.py",
+     .short_file = "server.py",
+     .line = 42, .end_line = 42, .column = 8, .end_column = 31, .entry = true, .frame = 0x1, .code = 0x2,
+         .lasti = 4,
      .interpreter = 0, .locals = one_local, .n_locals = 2, .number = -1},
-    {.kind = PYB_FRAME_NATIVE, .name = "_PyEval_EvalFrameDefault", .plumbing = true, .pc = 0x10, .number = 1, .line = -1},
-    {.kind = PYB_FRAME_NATIVE, .module = "/usr/bin/python3.15", .pc = 0x20, .offset = 0x1234, .number = 12, .line = -1},
+    {.kind = PYB_FRAME_NATIVE, .name = "_PyEval_EvalFrameDefault", .plumbing = true, .pc = 0x10, .number = 1,
+     .line = -1},
+    {.kind = PYB_FRAME_NATIVE, .module = "/usr/bin/python3.15", .pc = 0x20, .offset = 0x1234, .number = 12,
+     .line = -1},
     {.kind = PYB_FRAME_GAP, .note = "native stack ends here: \x1b[2J", .number = -1, .line = -1},
-    {.kind = PYB_FRAME_PYTHON, .name = "evil\x1b[31m\xff", .func = "evil", .file = "a\nb.py", .short_file = "a\nb.py", .line = -1,
+    {.kind = PYB_FRAME_PYTHON, .name = "evil\x1b[31m\xff", .func = "evil", .file = "a\nb.py",
+     .short_file = "a\nb.py", .line = -1,
      .end_line = -1, .column = -1, .end_column = -1, .lasti = -1, .interpreter = -1, .number = -1},
 };
-static const struct pyb_thread thread = {.tid = 4711, .ident = 0x7f55, .name = "Main\"Thread", .active = 1, .gil = PYB_GIL_HOLDS, .gc = 0,
-                                         .has_python = true, .note = "native stack ends here", .frames = frames, .n_frames = 6};
+static const struct pyb_thread thread = {.tid = 4711, .ident = 0x7f55, .name = "Main\"Thread", .active = 1,
+                                         .gil = PYB_GIL_HOLDS, .gc = 0,
+                                         .has_python = true, .note = "native stack ends here",
+                                             .frames = frames, .n_frames = 6};
 
 static const char *text_of(struct text *t, uint32_t flags, uint32_t limit)
 {
@@ -227,7 +239,8 @@ static void test_text_all_and_locals(void **state)
 {
     (void)state;
     static struct text t;
-    assert_non_null(strstr(text_of(&t, PYB_TEXT_ALL, 0), "#1  0x0000000000000010 in _PyEval_EvalFrameDefault ()\n"));
+    assert_non_null(strstr(text_of(&t, PYB_TEXT_ALL, 0),
+                           "#1  0x0000000000000010 in _PyEval_EvalFrameDefault ()\n"));
     assert_null(strstr(t.data, "hidden"));
     assert_non_null(strstr(text_of(&t, PYB_TEXT_LOCALS | PYB_TEXT_NO_HEADER, 0),
                            "/srv/app/server.py:42\n        self = <Server at 0x7f00>\n        later = <unbound>\n"));
@@ -270,7 +283,8 @@ static void test_options_of_another_size(void **state)
 {
     (void)state;
     static struct text t;
-    struct pyb_text_options o = {.size = offsetof(struct pyb_text_options, limit), .flags = PYB_TEXT_ALL, .limit = 1, .current = 7};
+    struct pyb_text_options o = {.size = offsetof(struct pyb_text_options, limit), .flags = PYB_TEXT_ALL,
+                                 .limit = 1, .current = 7};
     assert_int_equal(pyb_text_thread(&thread, &o, collect, &t), 0);
     assert_null(strstr(t.data, "more")); // the limit was not his
     o.size = 4;
@@ -294,17 +308,22 @@ static void test_json(void **state)
     (void)state;
     static struct text t;
     static const char *const command[] = {"python3.11", "app\"\x01.py"};
-    struct pyb_process p = {.pid = 4711, .executable = "/usr/bin/python3.11", .python = "3.11.2", .command = command,
+    struct pyb_process p = {.pid = 4711, .executable = "/usr/bin/python3.11", .python = "3.11.2",
+                            .command = command,
                             .n_command = 2, .threads = &thread, .n_threads = 1};
     const char *json = json_of(&t, &p);
-    assert_true(strncmp(json, "{\"schema\": 1, \"tool\": \"pybraid " PYB_VERSION "\", \"process\": {\"pid\": 4711, \"core\": null, ", 40) == 0);
+    assert_true(strncmp(json,
+                        "{\"schema\": 1, \"tool\": \"pybraid " PYB_VERSION "\", \"process\": {\"pid\": 4711, \"core\": null, ", 40) == 0);
     assert_non_null(strstr(json, "\"command\": [\"python3.11\", \"app\\\"\\u0001.py\"]"));
     assert_non_null(strstr(json, "{\"tid\": 4711, \"ident\": \"0x7f55\", \"name\": \"Main\\\"Thread\""));
     assert_non_null(strstr(json, "\"active\": true, \"gil\": \"holds\", \"gc\": false, "));
-    assert_non_null(strstr(json, "\"name\": \"poll\", \"linkage_name\": \"__poll\", \"module\": \"libc.so.6\""));
-    assert_non_null(strstr(json, "\"line\": 42, \"end_line\": 42, \"column\": 8, \"end_column\": 31, \"entry\": true, \"plumbing\": false"));
+    assert_non_null(strstr(json,
+                           "\"name\": \"poll\", \"linkage_name\": \"__poll\", \"module\": \"libc.so.6\""));
+    assert_non_null(strstr(json,
+                           "\"line\": 42, \"end_line\": 42, \"column\": 8, \"end_column\": 31, \"entry\": true, \"plumbing\": false"));
     assert_non_null(strstr(json, "\"name\": \"evil\\u001b[31m\\\\xff\""));
-    assert_non_null(strstr(json, "\"line\": null, \"end_line\": null, \"column\": null, \"end_column\": null"));
+    assert_non_null(strstr(json,
+                           "\"line\": null, \"end_line\": null, \"column\": null, \"end_column\": null"));
     assert_non_null(strstr(json, "\"locals\": [{\"name\": \"self\", \"arg\": true, "));
     assert_non_null(strstr(json, "{\"kind\": \"gap\", \"note\": \"native stack ends here: \\u001b[2J\"}"));
 }
@@ -315,7 +334,8 @@ static void test_json_of_nothing_known(void **state)
     static struct text t;
     struct pyb_thread none = {.interpreter = -1, .active = -1, .gc = -1, .complete = true};
     struct pyb_process p = {.threads = &none, .n_threads = 1};
-    assert_non_null(strstr(json_of(&t, &p), "{\"tid\": null, \"ident\": null, \"name\": null, \"os_name\": null, \"interpreter\": null, "
+    assert_non_null(strstr(json_of(&t, &p),
+                           "{\"tid\": null, \"ident\": null, \"name\": null, \"os_name\": null, \"interpreter\": null, "
                                             "\"active\": null, \"gil\": null, \"gc\": null, \"has_python\": false, \"complete\": true"));
     assert_non_null(strstr(t.data, "\"pid\": null"));
     assert_non_null(strstr(t.data, "\"command\": null"));
@@ -324,7 +344,8 @@ static void test_json_of_nothing_known(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_escapes_for_a_terminal), cmocka_unit_test(test_ill_formed_utf8_is_shown_byte_by_byte),
+        cmocka_unit_test(test_escapes_for_a_terminal),
+            cmocka_unit_test(test_ill_formed_utf8_is_shown_byte_by_byte),
         cmocka_unit_test(test_json_strings), cmocka_unit_test(test_width_is_that_of_the_escaped_text),
         cmocka_unit_test(test_a_writer_that_refuses_ends_the_output), cmocka_unit_test(test_text),
         cmocka_unit_test(test_text_all_and_locals), cmocka_unit_test(test_text_python_only_and_limit),
