@@ -59,7 +59,20 @@ static const struct scalar {
     {"numpy.complex128", 16, 'c'},
 };
 
-static int add_number(struct pyb_repr *r, pyb_addr at, const struct scalar *s)
+// In numpy 2 the name is the bracket: np.complex128(1+2j).
+static void add_complex(struct pyb_repr *r, double real, double imag, bool named)
+{
+    const size_t mark = r->out->len;
+    pyb_repr_complex(real, imag, r->out);
+    const size_t n = r->out->len - mark;
+    if (!named || n < 2 || r->out->failed || r->out->data[mark] != '(')
+        return;
+    memmove(r->out->data + mark, r->out->data + mark + 1, n - 2);
+    r->out->len -= 2;
+    r->out->data[r->out->len] = '\0';
+}
+
+static int add_number(struct pyb_repr *r, pyb_addr at, const struct scalar *s, bool named)
 {
     uint8_t raw[16];
     int rc = pyb_read_bytes(r->mem, at, raw, s->width, r->err);
@@ -72,11 +85,11 @@ static int add_number(struct pyb_repr *r, pyb_addr at, const struct scalar *s)
     memcpy(&real, &bits, sizeof real);
     memcpy(&imag, &more, sizeof imag);
     switch (s->kind) {
-    case 'b': pyb_buf_adds(r->out, bits ? "True" : "False"); break;
+    case 'b': pyb_buf_printf(r->out, "%s%s", bits ? "True" : "False", named ? "_" : ""); break;
     case 'i': pyb_buf_printf(r->out, "%lld", (long long)pyb_get_int(&b, 0, s->width)); break;
     case 'u': pyb_buf_printf(r->out, "%llu", (unsigned long long)bits); break;
     case 'f': pyb_repr_double(real, true, false, r->out); break;
-    case 'c': pyb_repr_complex(real, imag, r->out); break;
+    case 'c': add_complex(r, real, imag, named); break;
     default: pyb_repr_float32((uint32_t)bits, r->out); break;
     }
     return 0;
@@ -90,7 +103,7 @@ static int show_scalar(struct pyb_repr *r, pyb_addr object, const struct pyb_typ
         const bool named = is_numpy_2(r, type), is_bool = SCALARS[i].kind == 'b';
         if (named)
             pyb_buf_printf(r->out, is_bool ? "np." : "np.%s(", type->short_name);
-        int rc = add_number(r, object + r->l->obj_size, &SCALARS[i]);
+        int rc = add_number(r, object + r->l->obj_size, &SCALARS[i], named);
         pyb_buf_adds(r->out, named && !is_bool ? ")" : "");
         return rc;
     }

@@ -42,6 +42,23 @@ def test_values(python, target_folder, reprs):
     seen[python.id] = count
 
 
+@pytest.mark.matrix("numpy")
+def test_numpy(python, target_folder, reprs):
+    """numpy's scalars as it prints them, arrays by their header. PYBRAID_NUMPY: a folder with a numpy."""
+    path = [os.environ["PYBRAID_NUMPY"]] if os.environ.get("PYBRAID_NUMPY") else []
+    code = "import sys; sys.path[:0] = %r; import numpy" % (path,)
+    if python.run("-c", code, binds=path).returncode != 0:
+        pytest.skip("this interpreter has no numpy")
+    values = target_folder / "values"
+    with target.start(python, "reprs.py", "--values", str(values), "--count", "10", "--numpy", "1",
+                      folder=target_folder, path=path) as running:
+        compared(reprs, running, values)
+        for address, shape, dtype in running.account["facts"]["arrays"]:
+            done = subprocess.run([reprs, str(running.pid), address], stdout=subprocess.PIPE,
+                                  encoding="utf-8")
+            assert done.stdout == "<numpy.ndarray shape=%s dtype=%s at %s>\n" % (shape, dtype, address)
+
+
 def test_counts_are_printed(capsys):
     """The totals, past pytest's capture: what was compared is part of the result."""
     assert seen, "no interpreter was compared"

@@ -4,8 +4,8 @@
     reprs.py ACCOUNT.json --values FILE [--count 5000] [--seed 1] [--numpy 0]
 
 FILE: one line for each value, "address hex-of-repr-in-UTF-8 origin". Hand-made hard values first, then
-everything of some kinds that the interpreter holds (functions, descriptors, classes, modules), then random ones.
-No value here has an object in it whose repr pybraid means to show otherwise (<Name at 0x...>).
+everything of some kinds that the interpreter holds (functions, descriptors, classes, modules), then random
+ones. No value here has an object in it whose repr pybraid means to show otherwise (<Name at 0x...>).
 """
 from __future__ import print_function
 
@@ -630,6 +630,13 @@ def main():
         for _ in range(options["count"]):
             put("random", source.value())
     account = Account(account_path, threads=1)
+    if options["numpy"]:
+        import numpy
+        arrays = [numpy.zeros((3, 4)), numpy.arange(5, dtype="int16"), numpy.array(2.5),
+                  numpy.zeros((1, 0, 2), "complex128"), numpy.array(["a", "b"]), numpy.array([None])]
+        KEEP.append(arrays)
+        account.facts["arrays"] = [[hex(id(a)), str(a.shape), a.dtype.type.__name__.rstrip("_")]
+                                   for a in arrays]
     account.will_block_in(["read"])
     for step in (account.record, os.read):
         step(0, 1)
