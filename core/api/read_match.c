@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which OS thread runs which thread states: by pthread_self(), which every version keeps; by the OS thread id (3.11+);
-// by an evaluation whose struct lies on that native stack (a thread state made in one thread and run in another).
+// Which OS thread runs which thread states: by pthread_self(), which every version keeps; by the OS thread id
+// (3.11+); by an evaluation whose struct lies on that native stack (a thread state made in one thread and run
+// in another).
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -151,7 +152,8 @@ static int match_by_address(struct pyb_reading *r, const bool *used, struct pyb_
     return 0;
 }
 
-static int match_all(struct pyb_reading *r, struct pyb_map *pointers, struct pyb_map *tids, struct pyb_error *err)
+static int match_all(struct pyb_reading *r, struct pyb_map *pointers, struct pyb_map *tids,
+                     struct pyb_error *err)
 {
     for (size_t i = 0; i < r->n_native; i++) {
         const struct pyb_native_stack *stack = &r->native[i];
@@ -196,6 +198,8 @@ int pyb_threads_match(struct pyb_reading *r, struct pyb_error *err)
 const char *pyb_thread_lack(struct pyb_reading *r, const struct pyb_tstate *t)
 {
     const struct pyb_target *target = &r->s->target;
+    if (t->tid <= 0 && t->thread_id == 0)
+        return "no OS thread runs this thread state yet: its thread is just being made";
     if (is_live(target) && t->tid > 0) {
         char path[64];
         (void)snprintf(path, sizeof(path), "/proc/%d/task/%d", target->pid, t->tid);
