@@ -73,7 +73,7 @@ def truth_is_missing(python, stop):
 
 
 def judge(python, stop):
-    """(verdict, detail) of one stop: "same", "ended" (in JIT code), "unsaid" (faulthandler sees nothing), "wrong"."""
+    """(verdict, detail) of one stop: "same", "ended" (GDB's own stack), "unsaid" (faulthandler sees nothing), "wrong"."""
     thread = thread_of(json.loads(stop.said[0]), stop.tid)
     if stop.frames is None:  # 2.7 has no faulthandler: GDB's own names say where Python frames must stand, and how many
         assert thread["complete"] and python_frames(thread), thread["note"]
@@ -83,8 +83,9 @@ def judge(python, stop):
     if truth_is_missing(python, stop):
         return "unsaid" if thread["complete"] and python_frames(thread) else "wrong", thread["note"]
     found = differences(stop, thread)
-    if not found and not thread["complete"] and "jit" in python.traits:
-        # JIT code has no unwind information: GDB's stack may end in it. The Python frames are all there, and it is said.
+    if not found and not thread["complete"] and stop.native[-1][2] != "_start":
+        # GDB's own stack ends early: JIT code has no unwind information, BOLTed builds lack some. The Python frames are all
+        # there, and it is said.
         assert thread["note"].startswith("native stack ends here"), thread["note"]
         return "ended", None
     if found or not thread["complete"]:
