@@ -225,8 +225,11 @@ static void no_strings(void **state)
     o = made_ascii(&w.f, w.str, "x");
     made_set(&w.f, o, l->ascii_length, (uint64_t)-1); // a negative size
     assert_int_equal(fails(&w, o), PYB_E_CORRUPT);
+    w.f.used = MADE_SIZE - 256;                       // at the end of memory
+    o = made_ascii(&w.f, w.str, "x");
     made_set(&w.f, o, l->ascii_length, 1u << 30);     // more than there is
     assert_int_equal(fails(&w, o), PYB_E_FAULT);
+    w.f.used = MADE_SIZE / 2;
     o = COMPACT(&w, 1, 'a');
     made_bits(&w.f, o, l->ascii_kind, 7);             // kind 7: none
     assert_int_equal(fails(&w, o), PYB_E_CORRUPT);
