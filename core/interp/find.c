@@ -94,6 +94,8 @@ static int choose_layout(struct pyb_finder *f, const struct pyb_candidate *c, co
                 *why = error; // the likeliest row's complaint is the one to show
             continue;
         }
+        if (check.head == 0 && i > 0)
+            continue; // zeros agree with every row: they do not outweigh what the likeliest row found wrong
         if (check.modules > best) {
             best = check.modules;
             *ret = &choices[i];
