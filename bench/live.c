@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What one sample of a live process costs: `live PID [SAMPLES]` takes that many of the deepest thread, after one that warms up, and prints
+// What one sample of a live process costs: `live PID [SAMPLES [quick]]` takes that many of the deepest thread, after one that warms up, and prints
 // one line of numbers: frames, median and 90th percentile in microseconds, reads for each sample. Then it reads the same thread by
 // pyb_read() and says whether all frames agree.
 #include <stdio.h>
@@ -87,9 +87,10 @@ int main(int argc, char **argv)
     struct pyb_error err = {0};
     const struct pyb_sample *sample = NULL;
     int32_t tid = 0;
+    struct pyb_read_options options = {.size = sizeof(options), .flags = argc > 3 ? PYB_READ_QUICK : 0};
     size_t samples = argc > 2 ? strtoul(argv[2], NULL, 10) : 2000;
     if (argc < 2 || samples == 0) {
-        fprintf(stderr, "usage: live PID [SAMPLES]\n");
+        fprintf(stderr, "usage: live PID [SAMPLES [quick]]\n");
         return 2;
     }
     double *times = calloc(samples, sizeof(*times));
@@ -105,7 +106,7 @@ int main(int argc, char **argv)
     uint64_t reads = 0;
     for (size_t i = 0; i < samples; i++) {
         double start = now_us();
-        check(pyb_sample(s, state, NULL, &sample, &err), "sample", &err);
+        check(pyb_sample(s, state, &options, &sample, &err), "sample", &err);
         times[i] = now_us() - start;
         reads += sample->reads;
     }

@@ -2,12 +2,15 @@
 #include "api/sample.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "api/read.h"
 #include "base/error.h"
 #include "interp/code.h"
 #include "interp/fields.h"
 #include "memory/cache.h"
+
+#define ROUND_NS 10000000 // PYB_READ_QUICK
 
 void pyb_sampler_free(struct pyb_session *s)
 {
@@ -172,16 +175,27 @@ static int fill(struct pyb_session *s, struct pyb_python *py, const struct pyb_f
     return 0;
 }
 
-static int sample(struct pyb_session *s, struct pyb_python *py, struct pyb_sampled *t, uint32_t max_frames, struct pyb_error *err)
+static uint64_t this_round(void)
 {
+    struct timespec t;
+    if (clock_gettime(CLOCK_MONOTONIC, &t) != 0)
+        return 0;
+    return (uint64_t)t.tv_sec * (1000000000 / ROUND_NS) + (uint64_t)t.tv_nsec / ROUND_NS + 1;
+}
+
+static int sample(struct pyb_session *s, struct pyb_python *py, struct pyb_sampled *t, const struct pyb_read_options *o,
+                  struct pyb_error *err)
+{
+    bool quick = o->flags & PYB_READ_QUICK;
     struct pyb_sampler *p = s->sampler;
     struct pyb_frames frames;
+    py->texts_round = quick ? this_round() : 0;
     pyb_memory_prefetch(p->mem, t->pages, t->n);
     int code = pyb_tstate_refresh(py, &t->state, err);
     if (code != 0)
         return code;
     pyb_arena_reset(&p->result);
-    code = pyb_frames_read(py, &t->state, max_frames, &p->result, &frames, err);
+    code = pyb_frames_read(py, &t->state, o->max_frames, &p->result, &frames, err);
     if (code == 0)
         code = fill(s, py, &frames, err);
     if (code == 0 && pyb_cache_touched(p->mem, &t->pages, &t->n, &t->cap))
@@ -205,10 +219,11 @@ int pyb_sample(struct pyb_session *s, pyb_addr state, const struct pyb_read_opti
         return code;
     uint64_t before = s->below->n_reads;
     if (pyb_map_get(&s->sampler->by_address, state, &index))
-        code = sample(s, py, &s->sampler->threads[index], full.max_frames, err);
+        code = sample(s, py, &s->sampler->threads[index], &full, err);
     else
         code = pyb_fail_at(err, PYB_E_NOTFOUND, state, 0, "0x%llx is no thread state that was listed", (unsigned long long)state);
     s->target.mem = usual;
+    py->texts_round = 0;
     if (code != 0)
         return code;
     s->sampler->sample.reads = s->below->n_reads - before;

@@ -174,6 +174,9 @@ struct pyb_native_stack {
 enum pyb_read_flags {
     PYB_READ_LOCALS = 1,
     PYB_READ_VERBOSE = 2,     // instances with their __dict__, addresses, linkage names
+    // pyb_sample() only: up to 3.11, where code objects have no number of their own, one whose pointers are all the same is taken for the
+    // same for up to 10 ms, before its name, file and line table are compared again. From 3.12 on no difference.
+    PYB_READ_QUICK = 4,
 };
 struct pyb_read_options {
     size_t size;
@@ -287,7 +290,8 @@ struct pyb_sample {
     uint64_t reads;           // calls that reached the target's memory for this sample
 };
 /**
- * One sample, read afresh; needs no pyb_session_invalidate(). Lives as long as the session's next call. Of `options` only max_frames counts.
+ * One sample, read afresh; needs no pyb_session_invalidate(). Lives as long as the session's next call. Of `options` only max_frames and
+ * PYB_READ_QUICK count.
  * PYB_E_NOTFOUND: the thread state is not, or no longer, one of pyb_thread_states().
  */
 PYB_API int pyb_sample(struct pyb_session *s, pyb_addr state, const struct pyb_read_options *options,

@@ -218,7 +218,7 @@ static int build(struct pyb_python *py, pyb_addr addr, const struct identity *id
 
 // An address is used again sooner than one thinks, with the same pointers too. Where each code object has a
 // number of its own (co_version, 3.11+) that decides; else what the pointers lead to is compared.
-static bool still(struct pyb_python *py, const struct code_entry *e, const struct identity *id)
+static bool still(struct pyb_python *py, struct code_entry *e, const struct identity *id)
 {
     const struct pyb_code *c = &e->code;
     if (c->id_name != id->name || c->id_filename != id->filename || c->id_linetable != id->linetable ||
@@ -226,8 +226,9 @@ static bool still(struct pyb_python *py, const struct code_entry *e, const struc
         c->id_version != id->version ||
         e->id_bytecode != id->bytecode || e->id_qualname != id->qualname || e->id_units != id->code_units)
         return false;
-    if (id->version)
+    if (id->version || (py->texts_round && e->texts_round == py->texts_round))
         return true;
+    e->texts_round = py->texts_round;
     return same_text(py, id->name, &e->raw_name) && same_text(py, id->filename, &e->raw_filename) &&
            pyb_code_lines_same(py, e);
 }

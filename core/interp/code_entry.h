@@ -17,6 +17,7 @@ struct code_entry {
     struct pyb_code code; // first: a const struct pyb_code * that py handed out is one of these
     pyb_addr id_bytecode, id_qualname;
     uint64_t id_units;
+    uint64_t texts_round;      // py->texts_round when the texts were compared last
     struct raw_text raw_name, raw_filename; // only where no id_version tells code objects apart
     uint32_t lines_generation; // of lines_failed
     int lines_failed;          // code of the failed attempt to read the table
