@@ -20,6 +20,15 @@ static void drop_partial_character(char *text, size_t len)
         text[start - 1] = '\0';
 }
 
+// Marks that show text in another order: U+200E, U+200F, U+2028 to U+202E, U+2066 to U+2069.
+static bool reorders(const unsigned char *p)
+{
+    if (p[0] != 0xe2)
+        return false;
+    return (p[1] == 0x80 && (p[2] == 0x8e || p[2] == 0x8f || (p[2] >= 0xa8 && p[2] <= 0xae))) ||
+           (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9);
+}
+
 // Messages quote paths and names of the target: they come out as one line that cannot drive a terminal.
 static void make_printable(char *text, size_t size)
 {
@@ -28,6 +37,8 @@ static void make_printable(char *text, size_t size)
         drop_partial_character(text, len);
     for (unsigned char *p = (unsigned char *)text; *p; p++) {
         bool c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
+        if (reorders(p))
+            p[0] = p[1] = p[2] = '?';
         if (c1)
             p[1] = '?';
         if (*p < 0x20 || *p == 0x7f || c1)

@@ -20,9 +20,11 @@ static bool seen_before(struct pyb_finder *f, pyb_addr at)
     return false;
 }
 
+// Candidates come in the order of likelihood: the first one's complaint is the one to show.
 static int misfit(struct pyb_finder *f, const struct pyb_error *why)
 {
-    f->misfit = *why;
+    if (!f->misfit.code)
+        f->misfit = *why;
     return 0;
 }
 
@@ -148,10 +150,15 @@ static int nothing_found(const struct pyb_finder *f, struct pyb_error *err)
     const char *name = f->t->executable ? f->t->executable : "the target";
     if (f->other)
         return pyb_fail(err, PYB_E_NOTPYTHON, "%s: not supported", f->other);
-    if (f->misfit.code)
-        return pyb_fail(err, PYB_E_UNSUPPORTED, "%s", f->misfit.what);
+    if (f->misfit.code) {
+        pyb_fail(err, PYB_E_UNSUPPORTED, "%s", f->misfit.what);
+        pyb_remedy(err, "if it is a sound CPython, a recording (`pybraid record`) is what a report of this needs");
+        return PYB_E_UNSUPPORTED;
+    }
     pyb_fail(err, PYB_E_NOTPYTHON, "%s is no CPython: no symbol _PyRuntime or interp_head, no section .PyRuntime, no xdebugpy cookie and no "
              "interpreter state in the memory of its %zu modules", name, pyb_modules_count(f->t->modules));
+    if (f->t->pid > 0 && !f->t->is_core)
+        pyb_remedy(err, "a program that starts Python: its children are the processes to look at (pgrep -aP %d)", f->t->pid);
     return PYB_E_NOTPYTHON;
 }
 
