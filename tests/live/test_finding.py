@@ -46,6 +46,7 @@ def check_interpreter(python, said):
     assert ("free_threaded=1" in said) == ("freethreaded" in python.traits), said
 
 
+@pytest.mark.wide
 @pytest.mark.matrix("threads")
 def test_names_and_ids(python, target_folder, inspect):
     with target.start(python, "named_threads.py", "--threads", "12", folder=target_folder) as running:

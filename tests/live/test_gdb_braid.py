@@ -14,8 +14,17 @@ def has_symbols(python):
 
 
 @pytest.mark.matrix("braid")
-@pytest.mark.parametrize("turns", [1, 4])
-def test_known_order(python, target_folder, turns):
+def test_known_order_many_times(python, target_folder):
+    known_order(python, target_folder, 4)
+
+
+@pytest.mark.wide
+@pytest.mark.matrix("braid")
+def test_known_order(python, target_folder):
+    known_order(python, target_folder, 1)
+
+
+def known_order(python, target_folder, turns):
     with start(python, "callbacks.py", "--turns", str(turns), folder=target_folder) as target:
         document, _done = gdb_json(target, pid=target.pid, symbols=has_symbols(python))
         for told in target.account["threads"]:
@@ -96,6 +105,7 @@ def judge(python, stop):
     return "same", None
 
 
+@pytest.mark.wide
 @pytest.mark.matrix("stops")
 def test_random_stops(python, target_folder, request):
     count = request.config.getoption("--stops")

@@ -6,7 +6,7 @@ from support import debugger
 from support.braid import compare_thread, gdb_json, thread_of
 from support.target import start
 
-SHAPES = [("plain", 1), ("mixed", 12), ("mixed", 100), ("plain", 1000)]
+SHAPES = [("plain", 1), ("mixed", 12), ("plain", 1000)]
 
 
 def compare(python, document, account):
@@ -23,9 +23,19 @@ def deep(python, folder, shape, depth):
                  folder=folder)
 
 
+@pytest.mark.wide
+@pytest.mark.matrix("live")
+def test_live(python, target_folder):
+    live(python, target_folder, "mixed", 100)
+
+
 @pytest.mark.matrix("live")
 @pytest.mark.parametrize("shape,depth", SHAPES)
-def test_live(python, target_folder, shape, depth):
+def test_live_depths(python, target_folder, shape, depth):
+    live(python, target_folder, shape, depth)
+
+
+def live(python, target_folder, shape, depth):
     with deep(python, target_folder, shape, depth) as target:
         document, _done = gdb_json(target, pid=target.pid)
         compare(python, document, target.account)
@@ -49,6 +59,7 @@ def test_a_hundred_thousand_frames(python, target_folder):
         compare(python, document, target.account)
 
 
+@pytest.mark.wide
 @pytest.mark.matrix("core")
 @pytest.mark.parametrize("shape,depth", [("mixed", 100)])
 def test_gcore(python, target_folder, shape, depth):
@@ -83,9 +94,18 @@ def test_kernel_core(python, target_folder, mask):
         compare(python, document, target.account)
 
 
+@pytest.mark.wide
 @pytest.mark.matrix("server")
-@pytest.mark.parametrize("sysroot", ["", "target:"])
-def test_gdbserver(python, target_folder, sysroot):
+def test_gdbserver(python, target_folder):
+    served(python, target_folder, "")
+
+
+@pytest.mark.matrix("server")
+def test_gdbserver_with_its_files(python, target_folder):
+    served(python, target_folder, "target:")
+
+
+def served(python, target_folder, sysroot):
     with deep(python, target_folder, "mixed", 100) as target:
         with debugger.gdbserver(target) as address:
             document, _done = gdb_json(target, before=["set sysroot " + (sysroot or python.root), "target remote " + address],

@@ -25,6 +25,7 @@ def check_lines(tmp_path_factory):
     return program
 
 
+@pytest.mark.wide
 @pytest.mark.matrix("lines")
 @pytest.mark.pythons(without={"jit"})
 def test_positions_of_the_standard_library(python, check_lines, tmp_path, record_property):

@@ -30,6 +30,7 @@ def compared(reprs, running, values):
     return counts["compared"]
 
 
+@pytest.mark.wide
 @pytest.mark.matrix("repr")
 def test_values(python, target_folder, reprs):
     values = target_folder / "values"
