@@ -109,7 +109,7 @@ def server(table, rows):
         with tempfile.TemporaryDirectory() as folder, target_of(row, folder) as target:
             plain, ours = [], []
             try:
-                for _ in range(3):
+                for _ in range(TIMES):
                     with debugger.gdbserver(target) as address:
                         plain += steps(["bt"], remote=address)
                     with debugger.gdbserver(target) as address:

@@ -2,11 +2,11 @@
 """py-spy and austin from PyPI, in a virtual environment of the cache folder: looked at here only, needed nowhere."""
 import os
 import re
+import resource
 import subprocess
 import sys
 import sysconfig
 import tempfile
-import time
 
 from support import pythons
 
@@ -63,36 +63,49 @@ def stated(_path, output):
     return int(found.group(1)) if found else 0
 
 
-def sampled(argv, output_option, count):
-    """(microseconds for each sample as fast as it goes, system calls for each, None) or why not."""
+def cpu_seconds(argv):
+    """(CPU seconds of a command with all its threads, its output)."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    _, output = say(argv, timeout=120)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, output
+
+
+def sampled(short, long, output_option, count):
+    """(CPU microseconds and system calls for each sample, None), as what a longer run costs more; or (..., why not)."""
+    seconds, samples, calls = [], [], []
     with tempfile.TemporaryDirectory() as folder:
-        path, summary = os.path.join(folder, "samples"), os.path.join(folder, "calls")
-        began = time.monotonic()
-        _, output = say([*argv, output_option, path], timeout=120)
-        seconds = time.monotonic() - began
-        samples = count(path, output) if os.path.exists(path) else 0  # austin ends with 254 all the same
-        if not samples:
-            return None, None, "no samples: " + (output.strip().splitlines() or ["no output"])[-1]
-        _, output = say(["strace", "-f", "-c", "-o", summary, *argv, output_option, path], timeout=300)
-        traced = count(path, output) if os.path.exists(summary) else 0
-        if not traced:
-            return seconds * 1e6 / samples, None, None  # no strace here
-        with open(summary, encoding="utf-8", errors="replace") as stream:
-            totals = [line.split() for line in stream if line.strip().endswith("total")]
-        return seconds * 1e6 / samples, int(totals[0][3]) / traced, None
+        for argv in (short, long):
+            path, summary = os.path.join(folder, "samples"), os.path.join(folder, "calls")
+            used, output = cpu_seconds([*argv, output_option, path])
+            samples.append(count(path, output) if os.path.exists(path) else 0)  # austin ends with 254 all the same
+            seconds.append(used)
+            if not samples[-1]:
+                return None, None, "no samples: " + (output.strip().splitlines() or ["no output"])[-1]
+            _, output = say(["strace", "-f", "-c", "-o", summary, *argv, output_option, path], timeout=300)
+            if os.path.exists(summary):
+                with open(summary, encoding="utf-8", errors="replace") as stream:
+                    totals = [line.split() for line in stream if line.strip().endswith("total")]
+                calls.append((int(totals[0][3]), count(path, output)))
+    each = (seconds[1] - seconds[0]) * 1e6 / max(samples[1] - samples[0], 1)
+    if len(calls) < 2 or calls[1][1] <= calls[0][1]:
+        return each, None, None
+    return each, (calls[1][0] - calls[0][0]) / (calls[1][1] - calls[0][1]), None
 
 
 def py_spy(pid):
-    """(version, microseconds, system calls, why not). It makes rate * duration samples however long that takes."""
+    """(version, CPU microseconds for each sample, system calls for each, why not)."""
     argv, version, missing = launcher("py-spy")
     if missing:
         return None, None, None, missing
-    return (version, *sampled([*argv, "record", "--nonblocking", "--idle", "--rate", "300", "--duration", "1",
-                               "--format", "raw", "--pid", str(pid)], "--output", collapsed))
+    runs = [[*argv, "record", "--nonblocking", "--idle", "--rate", "100", "--duration", duration, "--format", "raw", "--pid",
+             str(pid)] for duration in ("1", "4")]
+    return (version, *sampled(*runs, "--output", collapsed))
 
 
 def austin(pid):
     argv, version, missing = launcher("austin")
     if missing:
         return None, None, None, missing
-    return (version, *sampled([*argv, "--interval", "1us", "--exposure", "2", "--pid", str(pid)], "--output", stated))
+    runs = [[*argv, "--interval", "1us", "--exposure", seconds, "--pid", str(pid)] for seconds in ("1", "3")]
+    return (version, *sampled(*runs, "--output", stated))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One sample of a live 100-frame stack: microseconds and system calls, beside py-spy's and austin's own pace."""
+"""One sample of a live 100-frame stack: microseconds and system calls, beside py-spy's and austin's CPU time for one."""
 import os
 import pathlib
 import re
@@ -16,14 +16,13 @@ WANTED = ["pyenv-2.7.18", "pyenv-3.8.18", "pyenv-3.10.13", "pyenv-3.11.7", "pyen
 BESIDE = ("pyenv-3.11.7", "pyenv-3.13.0")  # interpreters whose targets the peers read too
 
 
-def live(pid, count=2000):
+def live(pid, count=2000, *more):
     """What the program says of one process, as a dict."""
-    done = subprocess.run([LIVE, str(pid), str(count)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
+    done = subprocess.run([LIVE, str(pid), str(count), *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
                           encoding="utf-8")
     if done.returncode != 0:
         raise RuntimeError(done.stderr.strip())
-    return dict(re.findall(r'(\w+)=(?:"([^"]*)"|(\S+))', done.stdout) and
-                [(k, a or b) for k, a, b in re.findall(r'(\w+)=(?:"([^"]*)"|(\S+))', done.stdout)])
+    return {key: text or word for key, text, word in re.findall(r'(\w+)=(?:"([^"]*)"|(\S+))', done.stdout)}
 
 
 def traced_calls(pid):
@@ -67,6 +66,11 @@ def one(table, row, shape):
             table.row("sample %s, %s frames, %s" % (found["version"], found["frames"], name),
                       "%.1f us, %.2f calls" % (microseconds, calls), "", None,
                       "%d us, %d calls" % (limit_us, limit_calls) if met is not None else "", met)
+            if row.minor < (3, 12):
+                quick = live(target.pid, 2000, "quick")
+                table.row("  the same, PYB_READ_QUICK", "%.1f us, %s calls" % (float(quick["median_us"]), quick["reads"]), "", None,
+                          "%d us" % limit_us if shape != "mixed" else "",
+                          float(quick["median_us"]) <= limit_us if shape != "mixed" else None)
             if found["agrees"] != "1":
                 table.row("  frames differ from pyb_read()", "", "", None, "equal", False)
             if row.id in BESIDE and shape == "plain":
