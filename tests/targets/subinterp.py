@@ -7,6 +7,7 @@ The outer interpreter goes two frames down, runs code in the inner one, which go
 blocks. Each tells its own part: `threads[0].frames` has the inner's frames, then the outer's, and each frame
 says its `interpreter` (0 is the main one). facts.absent says why where this version cannot do it.
 """
+import functools
 import json
 import os
 import sys
@@ -75,7 +76,7 @@ class Runner(object):
                 made = module.create()
             self.id = int(made)
             run = getattr(module, "run_string", None) or getattr(module, "exec")
-            return lambda text: run(made, text)
+            return functools.partial(run, made)  # no Python frame of its own
         for name in ("_testcapi", "pybtest"):
             function = getattr(optional(name), "run_in_subinterp", None)
             if function:
