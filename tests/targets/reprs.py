@@ -265,7 +265,9 @@ def strings():
              u"\u4e00" * 1000,
              u"\U0001f600" * 700, u"'" * 300, u"\u0378", u"\u1c80", u"\U0001fae8"]
     raw = [b"", b"a'b", b'a"b', b"'\"", bytes(bytearray(range(256))), b"\\" * 9, b"y" * 4000]
-    return found + raw + [bytearray(x) for x in raw]
+    # Every character there is: what is printable differs from one version of Unicode to the next.
+    planes = [u"".join(map(char, range(p, p + 0x10000))) for p in range(0, sys.maxunicode, 0x10000)]
+    return found + planes + raw + [bytearray(x) for x in raw]
 
 
 def shrunk_bytearray():
