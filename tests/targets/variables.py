@@ -15,6 +15,7 @@ from common import Account, as_text, parse
 TWO = sys.version_info[0] == 2
 GLOBAL = ["a global"]
 shadowed = "global"
+NAMES = {}  # of the code that executed() executes
 
 
 class Instance(object):
@@ -46,6 +47,9 @@ def describe(frame):
     n_args = code.co_argcount + getattr(code, "co_kwonlyargcount", 0)
     n_args += bool(code.co_flags & 4) + bool(code.co_flags & 8)
     space = dict(frame.f_locals) if frame.f_locals is not frame.f_globals else {}
+    if "extra" in frame.f_globals and code.co_name == "<module>":
+        # From 3.13 on f_locals is only the comprehension's part while one is running there.
+        space = dict(NAMES, **space)
     return {
         "func": as_text(code.co_name),
         "locals": dict((as_text(k), plain_repr(v)) for k, v in space.items() if plain_repr(v) is not None),
@@ -136,8 +140,8 @@ def instances(account):
 
 def executed(account):
     space = {"account": account, "instances": instances, "extra": 5}
-    names = {"here": 1}
-    exec("there = 2\ninstances(account)", space, names)
+    NAMES["here"] = 1
+    exec("there = 2\n[instances(account) for hidden in (4,)]", space, NAMES)
 
 
 SOURCE = """
