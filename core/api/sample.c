@@ -12,14 +12,22 @@
 
 #define ROUND_NS 10000000 // PYB_READ_QUICK
 
+static void free_threads(struct pyb_session *s)
+{
+    struct pyb_sampler *p = s->sampler;
+    for (uint32_t i = 0; i < p->n; i++) {
+        pyb_free(&s->ctx, p->threads[i].all.pages);
+        pyb_free(&s->ctx, p->threads[i].quick.pages);
+    }
+    pyb_free(&s->ctx, p->threads);
+}
+
 void pyb_sampler_free(struct pyb_session *s)
 {
     struct pyb_sampler *p = s->sampler;
     if (!p)
         return;
-    for (uint32_t i = 0; i < p->n; i++)
-        pyb_free(&s->ctx, p->threads[i].pages);
-    pyb_free(&s->ctx, p->threads);
+    free_threads(s);
     pyb_map_deinit(&p->by_address);
     pyb_arena_deinit(&p->list);
     pyb_arena_deinit(&p->result);
@@ -73,13 +81,11 @@ static int replace_threads(struct pyb_session *s, const struct pyb_threads *now,
         uintptr_t known;
         if (pyb_map_get(&p->by_address, now->items[i].addr, &known)) {
             threads[i] = p->threads[known];
-            p->threads[known].pages = NULL;
+            p->threads[known].all.pages = p->threads[known].quick.pages = NULL; // they moved
         }
         threads[i].state = now->items[i];
     }
-    for (uint32_t i = 0; i < p->n; i++)
-        pyb_free(&s->ctx, p->threads[i].pages);
-    pyb_free(&s->ctx, p->threads);
+    free_threads(s);
     p->threads = threads;
     p->n = (uint32_t)now->n;
     pyb_map_clear(&p->by_address);
@@ -186,11 +192,13 @@ static uint64_t this_round(void)
 static int sample(struct pyb_session *s, struct pyb_python *py, struct pyb_sampled *t, const struct pyb_read_options *o,
                   struct pyb_error *err)
 {
-    bool quick = o->flags & PYB_READ_QUICK;
+
     struct pyb_sampler *p = s->sampler;
     struct pyb_frames frames;
-    py->texts_round = quick ? this_round() : 0;
-    pyb_memory_prefetch(p->mem, t->pages, t->n);
+    py->texts_round = o->flags & PYB_READ_QUICK ? this_round() : 0;
+    struct pyb_page_list *list = py->texts_round && py->texts_round == t->round ? &t->quick : &t->all;
+    t->round = py->texts_round;
+    pyb_memory_prefetch(p->mem, list->pages, list->n);
     int code = pyb_tstate_refresh(py, &t->state, err);
     if (code != 0)
         return code;
@@ -198,7 +206,7 @@ static int sample(struct pyb_session *s, struct pyb_python *py, struct pyb_sampl
     code = pyb_frames_read(py, &t->state, o->max_frames, &p->result, &frames, err);
     if (code == 0)
         code = fill(s, py, &frames, err);
-    if (code == 0 && pyb_cache_touched(p->mem, &t->pages, &t->n, &t->cap))
+    if (code == 0 && pyb_cache_touched(p->mem, &list->pages, &list->n, &list->cap))
         code = pyb_fail(err, PYB_E_NOMEM, "no memory for a list of pages");
     return code;
 }

@@ -12,10 +12,15 @@
 #include "base/map.h"
 #include "interp/frame.h"
 
-struct pyb_sampled {
-    struct pyb_tstate state;
+struct pyb_page_list {
     struct pyb_range *pages; // in the session's context
     size_t n, cap;
+};
+struct pyb_sampled {
+    struct pyb_tstate state;
+    struct pyb_page_list all;   // of samples that compare the texts of code objects
+    struct pyb_page_list quick; // of those that do not (PYB_READ_QUICK)
+    uint64_t round;             // in which the texts were compared last
 };
 struct pyb_sampler {
     struct pyb_memory *mem;       // cache in front of the session's reader

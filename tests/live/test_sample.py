@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pyb_sample(): frames equal the target's own account, cold and warm, in one read when nothing moved; and it follows a stack that moves."""
+import ctypes
+import os
+import signal
+import time
+
+import pytest
+
+from support import pythons
+from support.target import start
+
+BUILD = os.environ.get("PYBRAID_BUILD", os.path.join(pythons.REPO, "build"))
+TEXTS = ("name", "func", "file")
+NUMBERS = ("line", "end_line", "column", "end_column", "lasti")
+QUICK = 4
+NOTFOUND = -13
+
+
+class Error(ctypes.Structure):
+    _fields_ = [("code", ctypes.c_int), ("errno", ctypes.c_int), ("addr", ctypes.c_uint64), ("length", ctypes.c_uint64),
+                ("what", ctypes.c_char * 384), ("remedy", ctypes.c_char * 512)]
+
+
+class State(ctypes.Structure):
+    _fields_ = [("state", ctypes.c_uint64), ("tid", ctypes.c_int32), ("ident", ctypes.c_uint64),
+                ("interpreter", ctypes.c_int64), ("main", ctypes.c_bool)]
+
+
+class Frame(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_char_p) for name in TEXTS] + [(name, ctypes.c_int32) for name in NUMBERS] + \
+        [("code", ctypes.c_uint64), ("frame", ctypes.c_uint64), ("evaluation", ctypes.c_uint64), ("entry", ctypes.c_bool),
+         ("approximate", ctypes.c_bool)]
+
+
+class Sample(ctypes.Structure):
+    _fields_ = [("frames", ctypes.POINTER(Frame)), ("n_frames", ctypes.c_uint32), ("complete", ctypes.c_bool),
+                ("note", ctypes.c_char_p), ("reads", ctypes.c_uint64)]
+
+
+class Options(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t)] + [(name, ctypes.c_uint32) for name in
+                                              ("flags", "max_frames", "repr_length", "repr_depth", "repr_items")]
+
+
+class Session:
+    """A session on one live process, as a sampler has it."""
+
+    def __init__(self, pid):
+        self.lib = ctypes.CDLL(os.path.join(BUILD, "lib", "libpybraid.so"))
+        self.handle = ctypes.c_void_p()
+        self.call("pyb_session_new", None, ctypes.byref(self.handle), handle=False)
+        self.call("pyb_open_pid", ctypes.c_int32(pid))
+
+    def call(self, name, *arguments, handle=True, allow=()):
+        error = Error()
+        code = getattr(self.lib, name)(*([self.handle] if handle else []), *arguments, ctypes.byref(error))
+        assert code == 0 or code in allow, "%s: %d %s" % (name, code, error.what)
+        return code
+
+    def states(self):
+        rows, count = ctypes.POINTER(State)(), ctypes.c_uint32()
+        self.call("pyb_thread_states", ctypes.byref(rows), ctypes.byref(count))
+        return [(row.state, row.tid, row.ident) for row in rows[:count.value]]
+
+    def sample(self, state, flags=0, allow=(), complete=True):
+        """(frames as dicts, reads), or None when the thread state is gone."""
+        found, options = ctypes.POINTER(Sample)(), Options(ctypes.sizeof(Options), flags)
+        if self.call("pyb_sample", ctypes.c_uint64(state), ctypes.byref(options), ctypes.byref(found), allow=allow) != 0:
+            return None
+        sample = found.contents
+        assert sample.complete or not complete, sample.note
+        frames = []
+        for frame in sample.frames[:sample.n_frames]:
+            row = {name: getattr(frame, name) and getattr(frame, name).decode("utf-8") for name in TEXTS}
+            row.update({name: getattr(frame, name) for name in NUMBERS})
+            frames.append(row)
+        return frames, sample.reads
+
+    def close(self):
+        self.lib.pyb_session_free(self.handle)
+
+
+@pytest.fixture
+def session():
+    opened = []
+
+    def make(pid):
+        opened.append(Session(pid))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        one.close()
+
+
+def told(frame):
+    row = {"name": frame["qualname"] or frame["name"], "func": frame["name"], "file": frame["file"]}
+    row.update({name: -1 if frame[name] is None else frame[name] for name in NUMBERS})
+    return row
+
+
+@pytest.mark.matrix("sample")
+@pytest.mark.parametrize("shape", ["plain", "mixed", "async"])
+def test_samples_equal_the_account(python, session, target_folder, shape):
+    if shape == "async" and python.minor < (3, 6):
+        pytest.skip("no coroutines before 3.6")
+    with start(python, "depth.py", "--depth", "100", "--threads", "2", "--thread-depth", "40", "--shape", shape,
+               folder=target_folder) as target:
+        opened = session(target.pid)
+        states = opened.states()
+        for thread in target.account["threads"]:
+            mine = [state for state, tid, ident in states if thread["ident"] in (None, ident) and tid in (0, thread["tid"])]
+            assert len(mine) == 1, (thread["tid"], thread["ident"], states)
+            expected = [told(frame) for frame in thread["frames"]]
+            for flags in (0, 0, 0, QUICK, QUICK):
+                frames, _ = opened.sample(mine[0], flags)
+                assert frames == expected
+            _, reads = opened.sample(mine[0])
+            assert reads <= (6 if shape == "async" else 3), "%d reads for a stack that was read before" % reads
+
+
+@pytest.mark.matrix("sample")
+def test_a_stack_that_moved(python, session, target_folder):
+    """Stopped at any instruction, what is kept from the stops before changes nothing: a session that sees it first says the same."""
+    with start(python, "spin.py", folder=target_folder) as target:
+        opened = session(target.pid)
+        lengths = set()
+        for _ in range(40):
+            target.signal(signal.SIGSTOP)
+            wait_stopped(target.pid)
+            state = opened.states()[0][0]
+            fresh = session(target.pid)
+            fresh.states()
+            seen = opened.sample(state, complete=False)[0]
+            assert seen == fresh.sample(state, complete=False)[0]
+            lengths.add(len(seen))
+            target.signal(signal.SIGCONT)
+            time.sleep(0.002)
+        assert len(lengths) > 1, "it did not move"
+
+
+def wait_stopped(pid):
+    """Until the kernel shows every thread stopped."""
+    for _ in range(2000):
+        states = []
+        for tid in os.listdir("/proc/%d/task" % pid):
+            with open("/proc/%d/task/%s/stat" % (pid, tid), "rb") as stream:
+                states.append(stream.read().rpartition(b")")[2].split()[0])
+        if set(states) == {b"T"}:
+            return
+        time.sleep(0.001)
+    raise AssertionError("not stopped: %r" % states)
+
+
+@pytest.mark.matrix("sample")
+def test_a_thread_state_that_was_not_listed(python, session, target_folder):
+    with start(python, "depth.py", "--depth", "5", "--threads", "0", folder=target_folder) as target:
+        opened = session(target.pid)
+        state = opened.states()[0][0]
+        assert opened.sample(state + 8, allow=(NOTFOUND,)) is None
+        assert opened.sample(state) is not None
