@@ -50,8 +50,10 @@ static int need_sampler(struct pyb_session *s, struct pyb_error *err)
     return pyb_cache_borrow(&s->ctx, s->below, &s->sampler->mem, err);
 }
 
-// While it samples, the session reads through the sampler's cache: what a debugger's user looks at stays as it is.
-static int begin(struct pyb_session *s, struct pyb_python **ret_py, struct pyb_memory **ret_usual, struct pyb_error *err)
+// While it samples, the session reads through the sampler's cache: what a debugger's user looks at stays as it
+// is.
+static int begin(struct pyb_session *s, struct pyb_python **ret_py, struct pyb_memory **ret_usual,
+                 struct pyb_error *err)
 {
     pyb_ctx_begin(&s->ctx);
     int code = pyb_session_python(s, ret_py, err);
@@ -95,7 +97,8 @@ static int replace_threads(struct pyb_session *s, const struct pyb_threads *now,
     return 0;
 }
 
-static int list(struct pyb_session *s, struct pyb_python *py, const struct pyb_thread_state **ret, uint32_t *ret_n, struct pyb_error *err)
+static int list(struct pyb_session *s, struct pyb_python *py, const struct pyb_thread_state **ret,
+                uint32_t *ret_n, struct pyb_error *err)
 {
     struct pyb_sampler *p = s->sampler;
     struct pyb_reading r = {.s = s, .py = py};
@@ -114,14 +117,21 @@ static int list(struct pyb_session *s, struct pyb_python *py, const struct pyb_t
         return no_memory(err);
     for (uint32_t i = 0; i < p->n; i++) {
         const struct pyb_tstate *t = &p->threads[i].state;
-        rows[i] = (struct pyb_thread_state){.state = t->addr, .tid = t->tid, .ident = t->thread_id, .interpreter = t->interp_id, .main = t->main};
+        rows[i] = (struct pyb_thread_state){
+            .state = t->addr,
+            .tid = t->tid,
+            .ident = t->thread_id,
+            .interpreter = t->interp_id,
+            .main = t->main,
+        };
     }
     *ret = rows;
     *ret_n = p->n;
     return 0;
 }
 
-int pyb_thread_states(struct pyb_session *s, const struct pyb_thread_state **ret, uint32_t *ret_n, struct pyb_error *err)
+int pyb_thread_states(struct pyb_session *s, const struct pyb_thread_state **ret, uint32_t *ret_n,
+                      struct pyb_error *err)
 {
     struct pyb_python *py;
     struct pyb_memory *usual;
@@ -136,7 +146,8 @@ int pyb_thread_states(struct pyb_session *s, const struct pyb_thread_state **ret
 }
 
 // A code object that cannot be read leaves its frame nameless; false: the error is about everything.
-static bool fill_frame(struct pyb_python *py, const struct pyb_pyframe *f, struct pyb_sample_frame *ret, struct pyb_error *err)
+static bool fill_frame(struct pyb_python *py, const struct pyb_pyframe *f, struct pyb_sample_frame *ret,
+                       struct pyb_error *err)
 {
     const struct pyb_code *code;
     struct pyb_position at = {-1, -1, -1, -1};
@@ -159,7 +170,8 @@ static bool fill_frame(struct pyb_python *py, const struct pyb_pyframe *f, struc
     return !pyb_is_final(rc);
 }
 
-static int fill(struct pyb_session *s, struct pyb_python *py, const struct pyb_frames *frames, struct pyb_error *err)
+static int fill(struct pyb_session *s, struct pyb_python *py, const struct pyb_frames *frames,
+                struct pyb_error *err)
 {
     struct pyb_sampler *p = s->sampler;
     struct pyb_sample_frame *rows = pyb_arena_array(&p->result, frames->n + 1u, sizeof(*rows));
@@ -174,10 +186,16 @@ static int fill(struct pyb_session *s, struct pyb_python *py, const struct pyb_f
                 *err = why;
             return why.code;
         }
-        rows[n].evaluation = f->evaluation < frames->n_evaluations ? frames->evaluations[f->evaluation].stack_addr : 0;
+        if (f->evaluation < frames->n_evaluations)
+            rows[n].evaluation = frames->evaluations[f->evaluation].stack_addr;
         n += rows[n].name || !f->incomplete; // else being pushed, and not there yet
     }
-    p->sample = (struct pyb_sample){.frames = rows, .n_frames = n, .complete = frames->complete, .note = frames->note};
+    p->sample = (struct pyb_sample){
+        .frames = rows,
+        .n_frames = n,
+        .complete = frames->complete,
+        .note = frames->note,
+    };
     return 0;
 }
 
@@ -189,8 +207,8 @@ static uint64_t this_round(void)
     return (uint64_t)t.tv_sec * (1000000000 / ROUND_NS) + (uint64_t)t.tv_nsec / ROUND_NS + 1;
 }
 
-static int sample(struct pyb_session *s, struct pyb_python *py, struct pyb_sampled *t, const struct pyb_read_options *o,
-                  struct pyb_error *err)
+static int sample(struct pyb_session *s, struct pyb_python *py, struct pyb_sampled *t,
+                  const struct pyb_read_options *o, struct pyb_error *err)
 {
 
     struct pyb_sampler *p = s->sampler;
@@ -211,8 +229,8 @@ static int sample(struct pyb_session *s, struct pyb_python *py, struct pyb_sampl
     return code;
 }
 
-int pyb_sample(struct pyb_session *s, pyb_addr state, const struct pyb_read_options *options, const struct pyb_sample **ret,
-               struct pyb_error *err)
+int pyb_sample(struct pyb_session *s, pyb_addr state, const struct pyb_read_options *options,
+               const struct pyb_sample **ret, struct pyb_error *err)
 {
     struct pyb_python *py;
     struct pyb_memory *usual;
@@ -229,7 +247,8 @@ int pyb_sample(struct pyb_session *s, pyb_addr state, const struct pyb_read_opti
     if (pyb_map_get(&s->sampler->by_address, state, &index))
         code = sample(s, py, &s->sampler->threads[index], &full, err);
     else
-        code = pyb_fail_at(err, PYB_E_NOTFOUND, state, 0, "0x%llx is no thread state that was listed", (unsigned long long)state);
+        code = pyb_fail_at(err, PYB_E_NOTFOUND, state, 0, "0x%llx is no thread state that was listed",
+                           (unsigned long long)state);
     s->target.mem = usual;
     py->texts_round = 0;
     if (code != 0)

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * What sampling keeps between two looks at a target: for each thread state the pages that the last sample of it needed.
+ * What sampling keeps between two looks at a target: for each thread state the pages that the last sample of it
+ * needed.
  *
- * A sample begins with one vectored read of those pages into a cache of its own, then walks as every reading does. Where the thread has
- * not moved nothing else is read; where it has, what is missing is, and is known the next time. Code objects are recognised by their
- * identity (code.h), which lies in those pages too.
+ * A sample begins with one vectored read of those pages into a cache of its own, then walks as every reading does.
+ * Where the thread has not moved nothing else is read; where it has, what is missing is, and is known the next
+ * time. Code objects are recognised by their identity (code.h), which lies in those pages too.
  */
 #ifndef PYB_API_SAMPLE_H
 #define PYB_API_SAMPLE_H

@@ -174,8 +174,9 @@ struct pyb_native_stack {
 enum pyb_read_flags {
     PYB_READ_LOCALS = 1,
     PYB_READ_VERBOSE = 2,     // instances with their __dict__, addresses, linkage names
-    // pyb_sample() only: up to 3.11, where code objects have no number of their own, one whose pointers are all the same is taken for the
-    // same for up to 10 ms, before its name, file and line table are compared again. From 3.12 on no difference.
+    // pyb_sample() only: up to 3.11, where code objects have no number of their own, one whose pointers are all the
+    // same is taken for the same for up to 10 ms, before its name, file and line table are compared again. From 3.12
+    // on no difference.
     PYB_READ_QUICK = 4,
 };
 struct pyb_read_options {
@@ -258,9 +259,9 @@ PYB_API int pyb_read(struct pyb_session *s, const struct pyb_native_stack *nativ
 PYB_API void pyb_process_free(struct pyb_process *p);
 
 /**
- * Sampling: the Python frames of one thread state, again and again, as cheaply as can be. No names of threads, GIL, locals or native
- * frames. Nothing is stopped: of a thread that runs meanwhile, a sample may show parts of two moments; two samples that agree in all
- * frames are the usual test.
+ * Sampling: the Python frames of one thread state, again and again, as cheaply as can be. No names of threads, GIL,
+ * locals or native frames. Nothing is stopped: of a thread that runs meanwhile, a sample may show parts of two
+ * moments; two samples that agree in all frames are the usual test.
  */
 struct pyb_thread_state {
     pyb_addr state;           // PyThreadState
@@ -270,7 +271,8 @@ struct pyb_thread_state {
     bool main;
 };
 /** The thread states there are now, read afresh. They live as long as the session's next call of this function. */
-PYB_API int pyb_thread_states(struct pyb_session *s, const struct pyb_thread_state **ret, uint32_t *ret_n, struct pyb_error *err);
+PYB_API int pyb_thread_states(struct pyb_session *s, const struct pyb_thread_state **ret, uint32_t *ret_n,
+                              struct pyb_error *err);
 
 struct pyb_sample_frame {
     const char *name;         // co_qualname where there is one, else co_name; NULL: not readable
@@ -290,8 +292,8 @@ struct pyb_sample {
     uint64_t reads;           // calls that reached the target's memory for this sample
 };
 /**
- * One sample, read afresh; needs no pyb_session_invalidate(). Lives as long as the session's next call. Of `options` only max_frames and
- * PYB_READ_QUICK count.
+ * One sample, read afresh; needs no pyb_session_invalidate(). Lives as long as the session's next call. Of `options`
+ * only max_frames and PYB_READ_QUICK count.
  * PYB_E_NOTFOUND: the thread state is not, or no longer, one of pyb_thread_states().
  */
 PYB_API int pyb_sample(struct pyb_session *s, pyb_addr state, const struct pyb_read_options *options,

@@ -33,7 +33,7 @@ struct pyb_python {
     void (*native_names_free)(struct pyb_python *py);
     void *globals_cache;          // reserved for gil.c
     uint32_t generation;          // pyb_python_invalidate() adds one: what carries another number is revalidated
-    uint64_t texts_round;         // not 0: what a code object's pointers lead to is compared once in a round, not each time
+    uint64_t texts_round;         // not 0: what a code object's pointers lead to is compared once in a round
     pyb_addr code_type;           // PyCode_Type, once seen (code.c); 0 at first
 };
 

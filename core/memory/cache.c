@@ -288,7 +288,8 @@ int pyb_cache_readv(struct pyb_memory *m, struct pyb_range *ranges, size_t n, st
     return rc;
 }
 
-// Of the page asked for last only: a walk that goes on elsewhere reads, and finds that page at hand afterwards.
+// Of the page asked for last only: a walk that goes on elsewhere reads, and finds that page at hand
+// afterwards.
 static const void *peek(struct pyb_memory *m, pyb_addr addr, size_t len)
 {
     struct pyb_cache *c = cache_of(m);
@@ -385,7 +386,8 @@ int pyb_cache_touched(struct pyb_memory *m, struct pyb_range **ranges, size_t *n
     if (touched_same(c, *ranges, *n))
         return 0;
     if (*cap < c->n_used) {
-        struct pyb_range *more = pyb_realloc(m->ctx, *ranges, *cap * sizeof(*more), c->n_used * sizeof(*more));
+        struct pyb_range *more =
+            pyb_realloc(m->ctx, *ranges, *cap * sizeof(*more), c->n_used * sizeof(*more));
         if (!more)
             return PYB_E_NOMEM;
         *ranges = more;
@@ -423,7 +425,8 @@ static bool is_cache(const struct pyb_memory *m)
     return m->ops->readv == pyb_cache_readv;
 }
 
-int pyb_cache_borrow(struct pyb_ctx *ctx, struct pyb_memory *below, struct pyb_memory **ret, struct pyb_error *err)
+int pyb_cache_borrow(struct pyb_ctx *ctx, struct pyb_memory *below, struct pyb_memory **ret,
+                     struct pyb_error *err)
 {
     int rc = pyb_cache_open(ctx, below, 0, ret, err);
     if (rc == 0)

@@ -41,9 +41,9 @@ void pyb_cache_prefetch(struct pyb_memory *m, const struct pyb_range *ranges, si
 void pyb_cache_invalidate(struct pyb_memory *m);
 void pyb_cache_destroy(struct pyb_memory *m);
 /**
- * The pages that were asked for since the last invalidation, as ranges without buffers, by address: prefetched in the next round they
- * are one vectored read. `ranges` holds them of the last round (*n of them, room for *cap; in the context's memory) and is brought up
- * to date. PYB_E_NOMEM leaves it as it was.
+ * The pages that were asked for since the last invalidation, as ranges without buffers, by address: prefetched in
+ * the next round they are one vectored read. `ranges` holds them of the last round (*n of them, room for *cap; in
+ * the context's memory) and is brought up to date. PYB_E_NOMEM leaves it as it was.
  */
 int pyb_cache_touched(struct pyb_memory *m, struct pyb_range **ranges, size_t *n, size_t *cap);
 #endif

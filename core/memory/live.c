@@ -153,9 +153,10 @@ static int read_range_by_mem(struct live *l, struct pyb_range *r)
     return 0;
 }
 
-// Neighbours in the target become one remote stretch, whatever the buffers: the kernel's work is for each stretch and page,
-// hardly for bytes.
-static size_t fill_batch(struct pyb_range *ranges, size_t n, struct iovec *local, struct iovec *remote, size_t *ret_remote)
+// Neighbours in the target become one remote stretch, whatever the buffers: the kernel's work is for each stretch
+// and page, hardly for bytes.
+static size_t fill_batch(struct pyb_range *ranges, size_t n, struct iovec *local, struct iovec *remote,
+                         size_t *ret_remote)
 {
     size_t total = 0, k = 0, m = 0;
     pyb_addr end = 0;

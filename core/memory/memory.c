@@ -75,7 +75,8 @@ int pyb_read_bytes(struct pyb_memory *m, pyb_addr addr, void *buf, size_t len, s
     return r.done == len ? 0 : fail_fault(m, &r, err);
 }
 
-int pyb_view_bytes(struct pyb_memory *m, pyb_addr addr, void *buf, size_t len, const void **ret, struct pyb_error *err)
+int pyb_view_bytes(struct pyb_memory *m, pyb_addr addr, void *buf, size_t len, const void **ret,
+                   struct pyb_error *err)
 {
     *ret = m->ops->peek && pyb_ctx_check(m->ctx, NULL) == 0 ? m->ops->peek(m, addr, len) : NULL;
     if (*ret)

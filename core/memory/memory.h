@@ -25,7 +25,7 @@ struct pyb_memory_ops {
     int (*readv)(struct pyb_memory *m, struct pyb_range *ranges, size_t n, struct pyb_error *err);
     /** Loads ranges (their `buf` may be NULL) into the cache that this is or has below; NULL: there is none. */
     void (*prefetch)(struct pyb_memory *m, const struct pyb_range *ranges, size_t n);
-    /** The bytes themselves where they are at hand, until the next call on this memory; NULL: read them. May be NULL. */
+    /** The bytes where they are at hand, until the next call on this memory; NULL: read them. May be NULL. */
     const void *(*peek)(struct pyb_memory *m, pyb_addr addr, size_t len);
     /** Forgets cached content; may be NULL. */
     void (*invalidate)(struct pyb_memory *m);
@@ -45,8 +45,11 @@ struct pyb_memory {
 int pyb_memory_readv(struct pyb_memory *m, struct pyb_range *ranges, size_t n, struct pyb_error *err);
 /** All `len` bytes or PYB_E_FAULT, which names the first missing byte. */
 int pyb_read_bytes(struct pyb_memory *m, pyb_addr addr, void *buf, size_t len, struct pyb_error *err);
-/** As above, without a copy where the bytes are at hand: *ret is `buf` or lives until the next call on this memory. */
-int pyb_view_bytes(struct pyb_memory *m, pyb_addr addr, void *buf, size_t len, const void **ret, struct pyb_error *err);
+/**
+ * As above, without a copy where the bytes are at hand: *ret is `buf` or lives until the next call on this memory.
+ */
+int pyb_view_bytes(struct pyb_memory *m, pyb_addr addr, void *buf, size_t len, const void **ret,
+                   struct pyb_error *err);
 /** As many as there are; 0 bytes is PYB_E_FAULT. */
 int pyb_read_some(struct pyb_memory *m, pyb_addr addr, void *buf, size_t len, size_t *ret, struct pyb_error *err);
 int pyb_read_u8(struct pyb_memory *m, pyb_addr addr, uint8_t *ret, struct pyb_error *err);
