@@ -202,7 +202,8 @@ static const char *end_note(struct braid *b, bool python_follows)
     else if (why)
         text = pyb_arena_printf(b->arena, "native stack ends here: %s%s", why, rest);
     else
-        text = "native stack ends here; the Python frames that follow have no native frame";
+        text = "native stack ends here, the unwinder does not say why; the Python frames that follow have no "
+               "native frame";
     return text ? text : "native stack ends here";
 }
 

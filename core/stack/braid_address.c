@@ -84,6 +84,9 @@ void pyb_match_by_address(const struct pyb_braid_env *env, const struct pyb_nati
         if (run->addr == 0)
             continue;
         const struct pyb_group *g = find_closed(&index, run->addr);
+        // Where unwinding went wrong, a frame of some library may seem to reach over all that the unwinder lost.
+        if (g && env->foreign(env->ctx, pyb_lookup_pc(native, g->last)))
+            continue;
         if (g)
             env->learn(env->ctx, pyb_lookup_pc(native, g->last));
         else if (look_in_open)

@@ -21,6 +21,8 @@ struct pyb_braid_env {
     enum pyb_evaluates (*evaluates)(void *ctx, pyb_addr pc);
     /** An evaluation's struct lies in the frame of this pc: its function evaluates, whatever it is called. */
     void (*learn)(void *ctx, pyb_addr pc);
+    /** This pc lies in a file that is not the interpreter's: no frame of its can hold an evaluation's struct. */
+    bool (*foreign)(void *ctx, pyb_addr pc);
     /** End of the mapping that holds a stack address, 0: unknown. */
     pyb_addr (*mapping_end)(void *ctx, pyb_addr addr);
     /** Bytes of [addr, addr + len) that can be read. */

@@ -124,6 +124,13 @@ static void env_learn(void *ctx, pyb_addr pc)
     pyb_learn_evaluator(ctx, pc);
 }
 
+static bool env_foreign(void *ctx, pyb_addr pc)
+{
+    struct pyb_python *py = ctx;
+    const struct pyb_module *m = py->target->modules ? pyb_modules_find(py->target->modules, pc) : NULL;
+    return m && py->module && m != py->module;
+}
+
 static pyb_addr env_mapping_end(void *ctx, pyb_addr addr)
 {
     struct pyb_python *py = ctx;
@@ -144,6 +151,7 @@ struct pyb_braid_env pyb_braid_env(struct pyb_python *py)
         .ctx = py,
         .evaluates = env_evaluates,
         .learn = env_learn,
+        .foreign = env_foreign,
         .mapping_end = env_mapping_end,
         .read = env_read,
         .ptr_size = py->target->mem->ptr_size,

@@ -34,7 +34,8 @@ static void add_native(struct scene *s, const uint8_t *p)
     if (s->stack.n_frames == MAX_ITEMS)
         return;
     s->stack.n_frames++;
-    *f = (struct pyb_native_frame){.size = sizeof *f, .pc = (pyb_addr)(p[0] << 8), .sp = address(p + 1),
+    *f = (struct pyb_native_frame){.size = sizeof *f, .pc = (pyb_addr)(p[0] << 8 | (p[4] & 64) << 17),
+                                   .sp = address(p + 1),
                                    .flags = p[4] & 15u};
 }
 

@@ -10,8 +10,8 @@
 #include <string.h>
 #include "stack/braid_internal.h"
 
-// pcs 0xe000-0xefff evaluate, 0xf000-0xffff are a .part of that function; all others evaluate once they were
-// learned.
+// pcs 0xe000-0xefff evaluate, 0xf000-0xffff are a .part of that function, from 0x700000 on lie other
+// libraries; all others evaluate once they were learned.
 #define MADE_STACK 0x100000u // stack memory, for the frame objects' addresses in it
 #define MADE_STACK_SIZE 0x10000u
 
@@ -43,6 +43,12 @@ static inline void made_learn(void *ctx, pyb_addr pc)
         e->learned[e->n_learned++] = pc;
 }
 
+static inline bool made_foreign(void *ctx, pyb_addr pc)
+{
+    (void)ctx;
+    return pc >= 0x700000;
+}
+
 static inline pyb_addr made_mapping_end(void *ctx, pyb_addr addr)
 {
     const struct made_env *e = ctx;
@@ -67,6 +73,7 @@ static inline void made_poke(struct made_env *e, pyb_addr addr, uint64_t value)
 static inline struct pyb_braid_env made_braid_env(struct made_env *e)
 {
     return (struct pyb_braid_env){.ctx = e, .evaluates = made_evaluates, .learn = made_learn,
+                                  .foreign = made_foreign,
                                   .mapping_end = made_mapping_end, .read = made_read, .ptr_size = 8};
 }
 

@@ -254,6 +254,19 @@ static void test_leap_to_another_mapping_is_a_switch(void **state)
     assert_string_equal(braid(s, 1), "! p0.0 n0 n1 p0.1 E2 n3");
 }
 
+static void test_a_library_that_seems_to_hold_evaluations(void **state)
+{
+    struct scene *s = *state;
+    native(s, 0x1000, 0x1000, 0);
+    native(s, 0xe010, 0x2000, 0);
+    native(s, 0x700010, 0x3000, 0); // the unwinder lost its way here
+    native(s, 0, 0x9000, 0);
+    evaluation(s, 0, 0x2800, 1);
+    evaluation(s, 0, 0x4800, 1);
+    evaluation(s, 0, 0x6800, 1);
+    assert_string_equal(braid(s, 1), "n0 p0.0 E1 n2 n3 ! p0.1 p0.2");
+}
+
 static void test_greenlet_below(void **state)
 {
     struct scene *s = *state;
@@ -509,7 +522,8 @@ int main(void)
         T(test_the_first_evaluation_of_a_thread), T(test_unmatched_evaluation_between_matched_ones),
         T(test_signal_stack_below_the_main_stack), T(test_signal_stack_above_the_main_stack),
         T(test_signal_during_the_evaluation_of_a_handler), T(test_stack_switch_without_a_signal),
-        T(test_leap_to_another_mapping_is_a_switch), T(test_greenlet_below), T(test_two_thread_states),
+        T(test_leap_to_another_mapping_is_a_switch), T(test_a_library_that_seems_to_hold_evaluations),
+            T(test_greenlet_below), T(test_two_thread_states),
         T(test_native_stack_ends_early), T(test_native_stack_ends_at_an_evaluation), T(test_no_native_stack),
         T(test_no_python), T(test_kernel_frames), T(test_python_stack_ends_early),
             T(test_two_evaluations_in_one_frame),
