@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands. Each is one class; what they print comes from the library, so that every front end prints the same."""
 
+import os
+
 import gdb
 
 from . import library, options, session, stack
+from .library import escape
 
 PARAMETERS = None  # set by register()
 
 
 def styled(color):
-    return library.TEXT_COLOR if color and gdb.parameter("style enabled") else 0
+    """As GDB's own styles: never into a pipe, which is also where MI and its front ends listen."""
+    return library.TEXT_COLOR if color and gdb.parameter("style enabled") and os.isatty(1) else 0
 
 
 def write(text, output=None):
@@ -118,10 +122,11 @@ Example: py-bt-native -l 20
         """Every stopped thread; running ones (non-stop) are named and left out, since they move while being read."""
         chosen, frame = stack.need_thread(), gdb.selected_frame()
         current = session.current()
-        stacks = []
+        stacks, running = [], False
         try:
             for thread in sorted(gdb.selected_inferior().threads(), key=lambda t: t.num):
                 if thread.is_running():
+                    running = True
                     gdb.write("Thread %d (%d) is running and was not read: `interrupt -a` stops it.\n"
                               % (thread.num, thread.ptid[1]), gdb.STDERR)
                     continue
@@ -130,7 +135,7 @@ Example: py-bt-native -l 20
         finally:
             chosen.switch()
             frame.select()
-        return current.read(stacks, False, flags)
+        return current.read(stacks, running, flags)
 
 
 @with_help
@@ -162,11 +167,6 @@ Usage: py-threads [OPTION]...
             "*" if known is not None and selected is not None and known.num == selected.num else " ",
             known.num if known is not None else "-", thread.tid,
             escape(library.text(thread.name or thread.os_name) or "?"), gil, where)
-
-
-def escape(text):
-    """Names come from the target: what would drive a terminal is shown escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def show(found, index):

@@ -30,8 +30,9 @@ class PythonFrame(FrameDecorator):
     def __init__(self, base, frame, elided=()):
         super().__init__(base)
         self._base_decorator = base
-        self._name = library.text(frame.name) or "?"
-        self._file = library.text(frame.file)
+        # GDB prints these as they are.
+        self._name = library.escape(library.text(frame.name) or "?")
+        self._file = library.escape(library.text(frame.file)) if frame.file else None
         self._line = frame.line
         self._elided = list(elided)
 

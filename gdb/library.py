@@ -171,3 +171,8 @@ def get():
 def text(value):
     """A C string of the library as str; None stays None."""
     return None if value is None else value.decode("utf-8", "backslashreplace")
+
+
+def escape(value):
+    """Names come from the target: what would drive a terminal is shown escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in value)

@@ -168,6 +168,9 @@ static int match_all(struct pyb_reading *r, struct pyb_map *pointers, struct pyb
         return pyb_fail(err, PYB_E_NOMEM, "no memory to match threads");
     size_t free_stacks = r->n_native;
     for (size_t i = 0; i < r->threads.n; i++) {
+        // Up to 3.10 a thread state has pthread_self() only.
+        if (r->stack_of[i] != PYB_NO_STACK && r->threads.items[i].tid <= 0)
+            r->threads.items[i].tid = r->native[r->stack_of[i]].tid;
         if (r->stack_of[i] != PYB_NO_STACK && !used[r->stack_of[i]]) {
             used[r->stack_of[i]] = true;
             free_stacks--;
