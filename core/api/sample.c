@@ -145,6 +145,15 @@ int pyb_thread_states(struct pyb_session *s, const struct pyb_thread_state **ret
     return code;
 }
 
+static void place(const struct pyb_pyframe *f, struct pyb_sample_frame *ret)
+{
+    ret->lasti = f->lasti;
+    ret->code = f->code;
+    ret->frame = f->addr;
+    ret->entry = f->entry;
+    ret->approximate = f->jit;
+}
+
 // A code object that cannot be read leaves its frame nameless; false: the error is about everything.
 static bool fill_frame(struct pyb_python *py, const struct pyb_pyframe *f, struct pyb_sample_frame *ret,
                        struct pyb_error *err)
@@ -162,11 +171,7 @@ static bool fill_frame(struct pyb_python *py, const struct pyb_pyframe *f, struc
     ret->end_line = at.end_line;
     ret->column = at.column;
     ret->end_column = at.end_column;
-    ret->lasti = f->lasti;
-    ret->code = f->code;
-    ret->frame = f->addr;
-    ret->entry = f->entry;
-    ret->approximate = f->jit;
+    place(f, ret);
     return !pyb_is_final(rc);
 }
 
@@ -181,13 +186,16 @@ static int fill(struct pyb_session *s, struct pyb_python *py, const struct pyb_f
     struct pyb_error why = {0};
     for (uint32_t i = 0; i < frames->n; i++) {
         const struct pyb_pyframe *f = &frames->frames[i];
-        if (!fill_frame(py, f, &rows[n], &why)) {
+        if (n > 0 && rows[n - 1].code == f->code && rows[n - 1].lasti == f->lasti && rows[n - 1].name) {
+            rows[n] = rows[n - 1]; // recursion: the same place once more
+            place(f, &rows[n]);
+        } else if (!fill_frame(py, f, &rows[n], &why)) {
             if (err)
                 *err = why;
             return why.code;
         }
-        if (f->evaluation < frames->n_evaluations)
-            rows[n].evaluation = frames->evaluations[f->evaluation].stack_addr;
+        bool known = f->evaluation < frames->n_evaluations;
+        rows[n].evaluation = known ? frames->evaluations[f->evaluation].stack_addr : 0;
         n += rows[n].name || !f->incomplete; // else being pushed, and not there yet
     }
     p->sample = (struct pyb_sample){
