@@ -89,11 +89,12 @@ Example: py-bt-native -l 20
     def run(self, parsed):
         limit, everything = self._words(parsed)
         flags = text_flags(parsed)
+        places = "json" in parsed or bool(flags & library.TEXT_VERBOSE)
         if everything:
-            result = self._read_all(read_flags(flags))
+            result = self._read_all(read_flags(flags), places)
             threads = result.threads
         else:
-            found = stack.read(read_flags(flags))
+            found = stack.read(read_flags(flags), places)
             result, threads = found.result, [found.thread] if found.thread else []
             flags |= library.TEXT_NO_HEADER
         output = parsed.values.get("output")
@@ -118,7 +119,7 @@ Example: py-bt-native -l 20
         return limit, everything
 
     @staticmethod
-    def _read_all(flags):
+    def _read_all(flags, places=False):
         """Every stopped thread; running ones (non-stop) are named and left out, since they move while being read."""
         chosen, frame = stack.need_thread(), gdb.selected_frame()
         current = session.current()
@@ -135,7 +136,7 @@ Example: py-bt-native -l 20
         finally:
             chosen.switch()
             frame.select()
-        return current.read(stacks, running, flags)
+        return current.read(stacks, running, flags, places)
 
 
 @with_help

@@ -73,13 +73,21 @@ class NativeStack:
             return "`set backtrace limit %d` of this GDB" % self.limit
         return None
 
-    def fill(self, stack):
-        """Fills a library.NativeStack; this object must outlive it."""
+    @staticmethod
+    def _place(frame):
+        """(file, line) of a frame by its line table, else (None, 0)."""
+        sal = frame.find_sal()
+        return (_bytes(sal.symtab.filename), sal.line) if sal.symtab is not None else (None, 0)
+
+    def fill(self, stack, places=False):
+        """Fills a library.NativeStack, with files and lines if `places`; this object must outlive it."""
         array = (library.NativeFrame * len(self.rows))()
         size = library.ctypes.sizeof(library.NativeFrame)
         for number, (row, (pc, sp, flags, name)) in enumerate(zip(array, self.rows)):
             row.size, row.pc, row.sp, row.flags, row.number = size, pc, sp, flags, number
             row.name = _bytes(name)
+            if places:
+                row.file, row.line = self._place(self.frames[number])
         self._array = array
         stack.size = library.ctypes.sizeof(library.NativeStack)
         stack.tid = self.thread.ptid[1] or self.thread.ptid[2] or self.thread.ptid[0]

@@ -8,6 +8,7 @@ everything, keeps the exception, and the public methods raise it after the call.
 import ctypes
 import os
 import re
+import sys
 
 import gdb
 
@@ -140,12 +141,23 @@ class Session:
     def _abort(self, _ctx):
         return self._exception is not None
 
+    def _unraisable(self, unraisable):
+        """Ctrl-C while C was running is raised where a callback begins, before its `try`: it must not be lost there."""
+        if unraisable.exc_type is KeyboardInterrupt:
+            self._exception = KeyboardInterrupt()
+        else:
+            sys.__unraisablehook__(unraisable)
+
     # Calls
 
     def _call(self, name, *arguments, allow=()):
         error = library.Error()
         self._exception = None
-        code = getattr(self._lib, name)(self._handle, *arguments, error)
+        former, sys.unraisablehook = sys.unraisablehook, self._unraisable
+        try:
+            code = getattr(self._lib, name)(self._handle, *arguments, error)
+        finally:
+            sys.unraisablehook = former
         exception, self._exception = self._exception, None
         if exception is not None:
             raise exception
@@ -162,12 +174,12 @@ class Session:
             self._lib.pyb_session_invalidate(self._handle)
             self._stale = False
 
-    def read(self, stacks, only_given, flags=0):
+    def read(self, stacks, only_given, flags=0, places=False):
         """A Process (keep the returned object: its strings live as long as it)."""
         self._fresh()
         array = (library.NativeStack * max(len(stacks), 1))()
         for slot, stack in zip(array, stacks):
-            stack.fill(slot)
+            stack.fill(slot, places)
         options = library.ReadOptions()
         options.flags = flags
         result = ctypes.POINTER(library.Process)()

@@ -34,7 +34,7 @@ def need_thread():
     return thread
 
 
-# Braids of this stop: (inferior, thread) -> {flags: Stack}. Dropped by forget() when anything ran or was changed.
+# Braids of this stop: (inferior, thread) -> {(flags, places): Stack}. Dropped by forget() when anything ran or was changed.
 _braids = {}
 
 
@@ -53,17 +53,17 @@ def native_stack(thread):
     return native.NativeStack(thread, limit)
 
 
-def read(flags=0):
-    """The selected thread's braid."""
+def read(flags=0, places=False):
+    """The selected thread's braid; `places`: with files and lines of native frames, as far as GDB has line tables."""
     thread = need_thread()
     current = session.current()
     frames = native_stack(thread)
-    known = _braids.get(_key(), {}).get(flags)
+    known = _braids.get(_key(), {}).get((flags, places))
     if known is not None:
         return known
-    found = Stack(thread, frames, current.read([frames], True, flags))
+    found = Stack(thread, frames, current.read([frames], True, flags, places))
     if not _moving(gdb.selected_inferior()):
-        _braids.setdefault(_key(), {})[flags] = found
+        _braids.setdefault(_key(), {})[flags, places] = found
     return found
 
 

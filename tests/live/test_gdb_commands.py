@@ -140,6 +140,21 @@ def test_looks(stuck, python):
 
 
 @pytest.mark.matrix("commands")
+@pytest.mark.pythons(without={"stripped"})
+def test_lines_of_native_frames(stuck, python):
+    """With -v and in JSON, where GDB has line tables; they are those of its own backtrace."""
+    document, _done = gdb_json(stuck, pid=stuck.pid)
+    mine = [(f["number"], os.path.basename(f["file"]), f["line"]) for f in thread_of(document, stuck.pid)["frames"]
+            if f["kind"] == "native" and f["file"]]
+    theirs = [(int(number), os.path.basename(file), int(line)) for number, file, line in
+              re.findall(r"^#(\d+) .* at (\S+):(\d+)$", said(stuck, "bt -frame-arguments none"), re.M)]
+    assert mine == theirs
+    if "shared" in python.traits and python.id.startswith("pyenv"):
+        assert len(mine) > 10
+        assert re.search(r"^#\d+ .* at \S*(ceval|generated_cases)\.", said(stuck, "py-bt-native -a -v"), re.M)
+
+
+@pytest.mark.matrix("commands")
 def test_what_was_found(stuck, python):
     text = said(stuck, "py-info")
     assert re.search(r"^Python: +%d\.%d\.%d" % python.version, text, re.M), text
