@@ -140,8 +140,11 @@ int pyb_record(struct pyb_session *s, const struct pyb_native_stack *native, siz
         }
         code = write_recording(rec, native, n, path, err);
         // What cannot be read is what a bug report is about: the recording is there, and the failure is told.
-        if (code == 0 && read != 0)
-            code = pyb_fail(err, read, "%s is written, but reading failed: %.200s", path, why.what);
+        if (code == 0 && read != 0) {
+            code = pyb_fail(err, read, "%s is written, but reading failed: %.300s", path, why.what);
+            if (why.remedy[0])
+                pyb_remedy(err, "%s", why.remedy);
+        }
     }
     pyb_session_free(rec);
     return code;

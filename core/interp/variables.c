@@ -5,6 +5,9 @@
 
 #include <string.h>
 
+#define MAX_COMPARED 1000000u // names of one frame: beyond, a cell that is an argument too stands twice
+#define TEXT_COST 50u         // compared as text instead of by address: code changed by hand has names that are not interned
+
 enum { CO_OPTIMIZED = 1, CO_VARARGS = 4, CO_VARKEYWORDS = 8 };
 
 bool pyb_code_is_optimized(const struct pyb_code *code)
@@ -92,9 +95,16 @@ static int resolve(struct pyb_python *py, pyb_addr raw, struct pyb_variable *v, 
 // A cell or free variable whose name is also an argument's or a local's replaces it: the frame copied the
 // argument into the cell.
 static struct pyb_variable *place_for(struct pyb_python *py, struct pyb_variable *v, uint32_t n_locals,
-                                      uint32_t *n, pyb_addr name)
+                                      uint32_t *n, pyb_addr name, uint32_t *budget)
 {
     char text[256];
+    // The compiler's names are interned: the same name is the same object.
+    for (uint32_t i = 0; i < n_locals && *budget > 0; i++, --*budget)
+        if (v[i].name == name)
+            return &v[i];
+    if (*budget / TEXT_COST < n_locals)
+        return &v[(*n)++];
+    *budget -= n_locals * TEXT_COST;
     struct pyb_buf buf;
     pyb_buf_init(&buf, py->target->ctx, sizeof text - 1);
     uint32_t points[sizeof text];
@@ -105,7 +115,7 @@ static struct pyb_variable *place_for(struct pyb_python *py, struct pyb_variable
             pyb_buf_add_codepoint(&buf, points[i]);
     struct pyb_variable *place = NULL;
     for (uint32_t i = 0; !place && buf.len && i < n_locals; i++)
-        if (v[i].name == name || pyb_string_equals(py, v[i].name, pyb_buf_str(&buf)))
+        if (pyb_string_equals(py, v[i].name, pyb_buf_str(&buf)))
             place = &v[i];
     pyb_buf_deinit(&buf);
     return place ? place : &v[(*n)++];
@@ -120,6 +130,7 @@ static int from_frame_object(struct pyb_python *py, const struct pyb_pyframe *fr
     const struct pyb_field tuples[] = {l->code_varnames, l->code_cellvars, l->code_freevars};
     pyb_addr *names[3] = {0}, *values;
     int64_t n[3] = {0}, n_args;
+    uint32_t budget = MAX_COMPARED;
     int rc = count_args(py, code, &n_args, err);
     for (int i = 0; rc == 0 && i < 3; i++)
         rc = read_names(py, code->addr, tuples[i], arena, &names[i], &n[i], err);
@@ -141,7 +152,7 @@ static int from_frame_object(struct pyb_python *py, const struct pyb_pyframe *fr
             if (i == 0)
                 ++*ret_n;
             else
-                at = place_for(py, v, (uint32_t)n[0], ret_n, names[i][j]);
+                at = place_for(py, v, (uint32_t)n[0], ret_n, names[i][j], &budget);
             *at = (struct pyb_variable){.name = names[i][j], .arg = at->arg || (i == 0 && j < n_args),
                                         .cell = i > 0};
             rc = i == 0 ? (at->value = values[slot], 0) : resolve(py, values[slot], at, err);

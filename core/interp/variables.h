@@ -11,7 +11,7 @@
 #include "interp/locals.h"
 #include "interp/object.h"
 
-#define PYB_MAX_VARIABLES 65536 // fast locals of one frame; more is PYB_E_CORRUPT
+#define PYB_MAX_VARIABLES 16384 // fast locals of one frame; more is PYB_E_CORRUPT
 
 struct pyb_variable {
     pyb_addr name;       // a str object
