@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pyb_sample(): frames equal the target's own account, cold and warm, in one read when nothing moved; and it follows a stack that moves."""
+"""pyb_sample(): frames equal the target's own account, cold and warm, in few reads when nothing moved; also of a stack
+that moves."""
 import ctypes
 import os
 import signal
@@ -18,8 +19,8 @@ NOTFOUND = -13
 
 
 class Error(ctypes.Structure):
-    _fields_ = [("code", ctypes.c_int), ("errno", ctypes.c_int), ("addr", ctypes.c_uint64), ("length", ctypes.c_uint64),
-                ("what", ctypes.c_char * 384), ("remedy", ctypes.c_char * 512)]
+    _fields_ = [("code", ctypes.c_int), ("errno", ctypes.c_int), ("addr", ctypes.c_uint64),
+                ("length", ctypes.c_uint64), ("what", ctypes.c_char * 384), ("remedy", ctypes.c_char * 512)]
 
 
 class State(ctypes.Structure):
@@ -29,8 +30,8 @@ class State(ctypes.Structure):
 
 class Frame(ctypes.Structure):
     _fields_ = [(name, ctypes.c_char_p) for name in TEXTS] + [(name, ctypes.c_int32) for name in NUMBERS] + \
-        [("code", ctypes.c_uint64), ("frame", ctypes.c_uint64), ("evaluation", ctypes.c_uint64), ("entry", ctypes.c_bool),
-         ("approximate", ctypes.c_bool)]
+        [("code", ctypes.c_uint64), ("frame", ctypes.c_uint64), ("evaluation", ctypes.c_uint64),
+         ("entry", ctypes.c_bool), ("approximate", ctypes.c_bool)]
 
 
 class Sample(ctypes.Structure):
@@ -39,8 +40,8 @@ class Sample(ctypes.Structure):
 
 
 class Options(ctypes.Structure):
-    _fields_ = [("size", ctypes.c_size_t)] + [(name, ctypes.c_uint32) for name in
-                                              ("flags", "max_frames", "repr_length", "repr_depth", "repr_items")]
+    _fields_ = [("size", ctypes.c_size_t)] + \
+        [(name, ctypes.c_uint32) for name in ("flags", "max_frames", "repr_length", "repr_depth", "repr_items")]
 
 
 class Session:
@@ -66,7 +67,8 @@ class Session:
     def sample(self, state, flags=0, allow=(), complete=True):
         """(frames as dicts, reads), or None when the thread state is gone."""
         found, options = ctypes.POINTER(Sample)(), Options(ctypes.sizeof(Options), flags)
-        if self.call("pyb_sample", ctypes.c_uint64(state), ctypes.byref(options), ctypes.byref(found), allow=allow) != 0:
+        if self.call("pyb_sample", ctypes.c_uint64(state), ctypes.byref(options), ctypes.byref(found),
+                     allow=allow) != 0:
             return None
         sample = found.contents
         assert sample.complete or not complete, sample.note
@@ -105,24 +107,25 @@ def told(frame):
 def test_samples_equal_the_account(python, session, target_folder, shape):
     if shape == "async" and python.minor < (3, 6):
         pytest.skip("no coroutines before 3.6")
-    with start(python, "depth.py", "--depth", "100", "--threads", "2", "--thread-depth", "40", "--shape", shape,
-               folder=target_folder) as target:
+    arguments = ["--depth", "100", "--threads", "2", "--thread-depth", "40", "--shape", shape]
+    with start(python, "depth.py", *arguments, folder=target_folder) as target:
         opened = session(target.pid)
         states = opened.states()
         for thread in target.account["threads"]:
-            mine = [state for state, tid, ident in states if thread["ident"] in (None, ident) and tid in (0, thread["tid"])]
+            mine = [state for state, tid, ident in states
+                    if thread["ident"] in (None, ident) and tid in (0, thread["tid"])]
             assert len(mine) == 1, (thread["tid"], thread["ident"], states)
             expected = [told(frame) for frame in thread["frames"]]
             for flags in (0, 0, 0, QUICK, QUICK):
                 frames, _ = opened.sample(mine[0], flags)
                 assert frames == expected
             _, reads = opened.sample(mine[0])
-            assert reads <= (6 if shape == "async" else 3), "%d reads for a stack that was read before" % reads
+            assert reads <= (6 if shape == "async" else 3), "%d reads for what was read before" % reads
 
 
 @pytest.mark.matrix("sample")
 def test_a_stack_that_moved(python, session, target_folder):
-    """Stopped at any instruction, what is kept from the stops before changes nothing: a session that sees it first says the same."""
+    """Stopped anywhere, what was kept from earlier stops changes nothing: a session that begins there says the same."""
     with start(python, "spin.py", folder=target_folder) as target:
         opened = session(target.pid)
         lengths = set()
