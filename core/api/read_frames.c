@@ -146,8 +146,8 @@ static int fill_native(struct pyb_reading *r, const struct pyb_native_stack *nat
     ret->plumbing = strand->plumbing || name.plumbing;
     if (f->flags & PYB_NATIVE_APPROX)
         ret->note = "found by frame pointers only";
-    if (!name.name && (f->flags & PYB_NATIVE_SIGNAL))
-        name.name = "<signal handler called>"; // as GDB calls the trampoline
+    if (f->flags & PYB_NATIVE_SIGNAL)
+        name.name = "<signal handler called>"; // as GDB calls the trampoline, whether a symbol (__restore_rt) is there or not
     int code = pyb_text_copy(r, name.name, &ret->name, err);
     if (code == 0)
         code = pyb_text_copy(r, name.linkage_name, &ret->linkage_name, err);
