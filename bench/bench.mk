@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Speed as ratios against what else there is, in one run on one machine. A peer that cannot be had is named, with the reason.
+# Speed as ratios against what else there is, in one run on one machine. A peer that cannot be had is named,
+# with the reason.
 #   make bench                                everything (some minutes)
 #   make bench BENCH='live find'              some parts: live, gdb, server, deep, find, start
 .PHONY: bench

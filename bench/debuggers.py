@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""GDB: py-bt-native beside GDB's own bt and CPython's python-gdb.py; gdbserver; deep stacks; what loading costs.
+"""GDB: py-bt-native beside GDB's own bt and CPython's python-gdb.py; gdbserver; deep stacks; loading.
 
-What happens in one process is measured in seconds of its CPU time, so that a busy machine does not change it; what two do
-together (gdbserver) in seconds that pass. Of several runs the best counts: whatever else happens can only add.
+What happens in one process is measured in seconds of its CPU time, so that a busy machine does not change it;
+what two do together (gdbserver) in seconds that pass. Of several runs the best counts: whatever else happens
+can only add.
 """
 import json
 import os
@@ -26,7 +27,8 @@ def steps(commands, pid=None, remote=None, plugin=True, extra=()):
     with tempfile.NamedTemporaryFile(suffix=".json") as out:
         environment = dict(os.environ, BENCH_STEPS=json.dumps(commands), BENCH_OUT=out.name)
         first = ["set sysroot /", "target remote " + remote] if remote else []
-        debugger.gdb_batch([*first, *extra, "source " + IN_GDB], pid=pid, plugin=plugin, env=environment, timeout=300)
+        debugger.gdb_batch([*first, *extra, "source " + IN_GDB], pid=pid, plugin=plugin, env=environment,
+                           timeout=300)
         return json.loads(pathlib.Path(out.name).read_text(encoding="utf-8"))
 
 
@@ -35,7 +37,8 @@ def best(entries, clock="cpu"):
 
 
 def target_of(row, folder, depth=600, shape="plain"):
-    return start(row, "depth.py", "--depth", str(depth), "--threads", "0", "--shape", shape, folder=pathlib.Path(folder))
+    arguments = ["--depth", str(depth), "--threads", "0", "--shape", shape]
+    return start(row, "depth.py", *arguments, folder=pathlib.Path(folder))
 
 
 def chosen(table, rows, names):
@@ -64,7 +67,8 @@ def one_stop(table, row, pid):
     fresh, ours, second, plain, cold_bt, cold_ours = [], [], [], [], [], []
     for _ in range(TIMES):
         # A stop in a GDB that has looked at this program before: symbols are read, nothing is unwound.
-        done = steps(["bt", "py-bt-native", "flush", "new-stop", "bt", "flush", "new-stop", "py-bt-native", "py-bt-native"], pid)
+        done = steps(["bt", "py-bt-native", "flush", "new-stop", "bt", "flush", "new-stop", "py-bt-native",
+                      "py-bt-native"], pid)
         fresh.append(done[1])
         plain.append(done[2])
         ours.append(done[3])
@@ -75,12 +79,15 @@ def one_stop(table, row, pid):
     frames = ours[0]["lines"]
     more = best(ours) - best(plain)
     name = "%d.%d" % row.minor
-    table.row("gdb %s, 600 frames (%d lines)" % (name, frames), "%.1f ms" % best(ours), "bt %.1f ms" % best(plain),
-              best(plain) / best(ours), "bt + 20 ms", more <= 20)
-    table.row("gdb %s, first command of the session" % name, "%.1f ms" % best(cold_ours), "bt %.1f ms" % best(cold_bt),
-              best(cold_bt) / best(cold_ours), "bt + 20 ms", best(cold_ours) - best(cold_bt) <= 20)
-    table.row("gdb %s, first one, after bt" % name, "%.1f ms" % best(fresh), "", None, "20 ms", best(fresh) <= 20)
-    table.row("gdb %s, again in the same stop" % name, "%.2f ms" % best(second), "", None, "5 ms", best(second) <= 5)
+    table.row("gdb %s, 600 frames (%d lines)" % (name, frames), "%.1f ms" % best(ours),
+              "bt %.1f ms" % best(plain), best(plain) / best(ours), "bt + 20 ms", more <= 20)
+    table.row("gdb %s, first command of the session" % name, "%.1f ms" % best(cold_ours),
+              "bt %.1f ms" % best(cold_bt), best(cold_bt) / best(cold_ours), "bt + 20 ms",
+              best(cold_ours) - best(cold_bt) <= 20)
+    table.row("gdb %s, first one, after bt" % name, "%.1f ms" % best(fresh), "", None, "20 ms",
+              best(fresh) <= 20)
+    table.row("gdb %s, again in the same stop" % name, "%.2f ms" % best(second), "", None, "5 ms",
+              best(second) <= 5)
     peer = python_gdb(row)
     if not peer:
         table.lacks("python-gdb.py for " + row.id, "not beside the interpreter")
@@ -91,7 +98,8 @@ def one_stop(table, row, pid):
         table.lacks("python-gdb.py for " + row.id, str(error).splitlines()[-1])
         return
     table.row("gdb %s, python-gdb.py's py-bt (%d lines)" % (name, theirs[2]["lines"]), "%.1f ms" % best(ours),
-              "py-bt %.0f ms" % best(theirs[1:]), best(theirs[1:]) / best(ours), "20 times", best(theirs[1:]) >= 20 * best(ours))
+              "py-bt %.0f ms" % best(theirs[1:]), best(theirs[1:]) / best(ours), "20 times",
+              best(theirs[1:]) >= 20 * best(ours))
 
 
 def same_stop(table, rows):
@@ -117,9 +125,9 @@ def server(table, rows):
             except TargetError as error:
                 table.lacks("gdbserver", str(error).splitlines()[0])
                 return
-            table.row("gdbserver %d.%d, first command, 600 frames" % row.minor, "%.0f ms" % best(ours, "seconds"),
-                      "bt %.0f ms" % best(plain, "seconds"), best(plain, "seconds") / best(ours, "seconds"), "3 times bt",
-                      best(ours, "seconds") <= 3 * best(plain, "seconds"))
+            mine, its = best(ours, "seconds"), best(plain, "seconds")
+            table.row("gdbserver %d.%d, first command, 600 frames" % row.minor, "%.0f ms" % mine,
+                      "bt %.0f ms" % its, its / mine, "3 times bt", mine <= 3 * its)
 
 
 def deep(table, rows):
@@ -128,8 +136,8 @@ def deep(table, rows):
     for row in chosen(table, rows, ("pyenv-3.11.7", "pyenv-3.13.0", "sid-3.15")):
         with tempfile.TemporaryDirectory() as folder, target_of(row, folder, 100000) as target:
             done = steps(["py-bt-native", "flush", "new-stop", "py-bt-native"], target.pid)
-            table.row("gdb %d.%d, 100 000 frames (%d lines)" % (*row.minor, done[0]["lines"]), "%.0f ms" % best(done), "",
-                      None, "1000 ms", best(done) <= 1000)
+            table.row("gdb %d.%d, 100 000 frames (%d lines)" % (*row.minor, done[0]["lines"]),
+                      "%.0f ms" % best(done), "", None, "1000 ms", best(done) <= 1000)
 
 
 def children_seconds():
@@ -142,11 +150,11 @@ def start_up(table, _rows):
         return
     without, loaded = [], []
     for _ in range(20):
-        for argv, seconds in ((["gdb", "-nx", "-batch"], without),
-                              (["gdb", "-nx", "-batch", "-x", os.path.join(REPO, "gdb", "pybraid.py")], loaded)):
+        for more, seconds in (([], without), (["-x", os.path.join(REPO, "gdb", "pybraid.py")], loaded)):
             before = children_seconds()
-            subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                           timeout=60)
+            subprocess.run(["gdb", "-nx", "-batch", *more], check=True, stdin=subprocess.DEVNULL,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
             seconds.append(children_seconds() - before)
-    table.row("gdb starts with pybraid loaded", "%.0f ms" % (min(loaded) * 1000), "without %.0f ms" % (min(without) * 1000),
-              min(without) / min(loaded), "+ 20 ms", min(loaded) - min(without) <= 0.020)
+    table.row("gdb starts with pybraid loaded", "%.0f ms" % (min(loaded) * 1000),
+              "without %.0f ms" % (min(without) * 1000), min(without) / min(loaded), "+ 20 ms",
+              min(loaded) - min(without) <= 0.020)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sourced inside GDB, attached to a target: runs what BENCH_STEPS says and writes what each step cost to BENCH_OUT.
+"""Sourced inside GDB, attached to a target: runs BENCH_STEPS and writes what each step cost to BENCH_OUT.
 
-Steps are GDB commands, or: `flush` (GDB forgets what it unwound: as after another stop), `new-stop` (pybraid forgets what
-it read: as after another stop). A command's output is collected, not shown, and its number of lines kept.
+Steps are GDB commands, or: `flush` (GDB forgets what it unwound: as after another stop), `new-stop` (pybraid
+forgets what it read: as after another stop). A command's output is collected, not shown, and its number of lines kept.
 """
 import json
 import os

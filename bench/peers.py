@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""py-spy and austin from PyPI, in a virtual environment of the cache folder: looked at here only, needed nowhere."""
+"""py-spy and austin from PyPI, in a virtual environment of the cache folder: used here only."""
 import os
 import re
 import resource
@@ -16,8 +16,8 @@ FOLDER = os.path.join(pythons.cache_folder(), "bench", "peers")
 def say(argv, timeout=60):
     """(exit code, output) of a command that may not even start."""
     try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=timeout, encoding="utf-8", errors="replace")
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=timeout, encoding="utf-8", errors="replace")
     except (OSError, subprocess.SubprocessError) as error:
         return 127, str(error)
     return done.returncode, done.stdout
@@ -29,7 +29,8 @@ def fetch():
         return None
     code, output = say([sys.executable, "-m", "venv", FOLDER])
     if code == 0:
-        code, output = say([os.path.join(FOLDER, "bin", "pip"), "install", "-q", "py-spy", "austin-dist"], timeout=300)
+        pip = os.path.join(FOLDER, "bin", "pip")
+        code, output = say([pip, "install", "-q", "py-spy", "austin-dist"], timeout=300)
     return None if code == 0 else "not installable: " + (output.strip().splitlines() or ["no output"])[-1]
 
 
@@ -43,7 +44,8 @@ def launcher(name):
     loader = root + "/lib64/ld-linux-x86-64.so.2"
     ways = [[program]]
     if os.path.exists(loader):  # a peer built for a newer libc than this machine's
-        ways.append([loader, "--library-path", root + "/usr/lib/" + sysconfig.get_config_var("MULTIARCH"), program])
+        libraries = root + "/usr/lib/" + sysconfig.get_config_var("MULTIARCH")
+        ways.append([loader, "--library-path", libraries, program])
     for way in ways:
         code, output = say([*way, "--version"])
         if code == 0:
@@ -72,13 +74,13 @@ def cpu_seconds(argv):
 
 
 def sampled(short, long, output_option, count):
-    """(CPU microseconds and system calls for each sample, None), as what a longer run costs more; or (..., why not)."""
+    """(CPU microseconds, system calls for each sample, None) as what a longer run costs more; or why not."""
     seconds, samples, calls = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         for argv in (short, long):
             path, summary = os.path.join(folder, "samples"), os.path.join(folder, "calls")
             used, output = cpu_seconds([*argv, output_option, path])
-            samples.append(count(path, output) if os.path.exists(path) else 0)  # austin ends with 254 all the same
+            samples.append(count(path, output) if os.path.exists(path) else 0)  # austin ends with 254 always
             seconds.append(used)
             if not samples[-1]:
                 return None, None, "no samples: " + (output.strip().splitlines() or ["no output"])[-1]
@@ -98,8 +100,8 @@ def py_spy(pid):
     argv, version, missing = launcher("py-spy")
     if missing:
         return None, None, None, missing
-    runs = [[*argv, "record", "--nonblocking", "--idle", "--rate", "100", "--duration", duration, "--format", "raw", "--pid",
-             str(pid)] for duration in ("1", "4")]
+    runs = [[*argv, "record", "--nonblocking", "--idle", "--rate", "100", "--duration", duration,
+             "--format", "raw", "--pid", str(pid)] for duration in ("1", "4")]
     return (version, *sampled(*runs, "--output", collapsed))
 
 

@@ -28,8 +28,9 @@ class Table:
 
     def row(self, what, ours, beside="", ratio=None, limit="", met=None):
         self.missed += met is False
+        verdict = {True: "  ok", False: "  MISSED", None: ""}[met]
         print("%-46s %-22s %-28s %8s  %s" % (what, ours, beside, "" if ratio is None else "%.1f" % ratio,
-                                             limit + {True: "  ok", False: "  MISSED", None: ""}[met]), flush=True)
+                                             limit + verdict), flush=True)
 
     def lacks(self, what, why):
         self.absent.append("%s: %s" % (what, why))
