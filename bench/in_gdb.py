@@ -2,7 +2,8 @@
 """Sourced inside GDB, attached to a target: runs BENCH_STEPS and writes what each step cost to BENCH_OUT.
 
 Steps are GDB commands, or: `flush` (GDB forgets what it unwound: as after another stop), `new-stop` (pybraid
-forgets what it read: as after another stop). A command's output is collected, not shown, and its number of lines kept.
+forgets what it read: as after another stop). A command's output is collected, not
+shown, and its number of lines kept.
 """
 import json
 import os

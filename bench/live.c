@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What one sample of a live process costs: `live PID [SAMPLES [quick]]` takes that many of the deepest thread, after
-// one that warms up, and prints one line of numbers: frames, median and 90th percentile in microseconds, reads for
-// each sample. Then it reads the same thread by pyb_read() and says whether all frames agree.
+// What one sample of a live process costs: `live PID [SAMPLES [quick]]` takes that many of the deepest thread,
+// after one that warms up, and prints one line of numbers: frames, median and 90th percentile in microseconds,
+// reads for each sample. Then it reads the same thread by pyb_read() and says whether all frames agree.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,7 +74,8 @@ static bool agrees(struct pyb_session *s, const struct pyb_sample *sample)
             const struct pyb_frame *f = &thread->frames[i];
             const struct pyb_sample_frame *g = &sample->frames[i];
             found = f->frame == g->frame && same(f->name, g->name) && same(f->file, g->file) &&
-                    f->line == g->line && f->column == g->column && f->lasti == g->lasti && f->entry == g->entry;
+                    f->line == g->line && f->column == g->column && f->lasti == g->lasti &&
+                    f->entry == g->entry;
         }
     }
     pyb_process_free(process);
@@ -112,8 +113,9 @@ int main(int argc, char **argv)
     }
     qsort(times, samples, sizeof(*times), by_value);
     printf("version=%s found_us=%.0f found_by=\"%s\" ", info.version, found, info.found_by);
-    printf("frames=%u complete=%d median_us=%.2f p90_us=%.2f reads=%.2f agrees=", sample->n_frames, sample->complete,
-           times[samples / 2], times[samples * 9 / 10], (double)reads / (double)samples);
+    printf("frames=%u complete=%d median_us=%.2f p90_us=%.2f reads=%.2f agrees=", sample->n_frames,
+           sample->complete, times[samples / 2], times[samples * 9 / 10],
+           (double)reads / (double)samples);
     printf("%d\n", agrees(s, sample));
     pyb_session_free(s);
     free(times);

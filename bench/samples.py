@@ -84,7 +84,8 @@ def one(table, row, shape):
             if row.minor < (3, 12):
                 quick = live(target.pid, 2000, "quick")
                 table.row("  the same, PYB_READ_QUICK", 
-                          "%s us, %s calls" % (quick["median_us"], quick["reads"]), "", None, limit, within(quick, float(quick["reads"]), limit_us, limit_calls))
+                          "%s us, %s calls" % (quick["median_us"], quick["reads"]), "", None, limit,
+                          within(quick, float(quick["reads"]), limit_us, limit_calls))
             if found["agrees"] != "1":
                 table.row("  frames differ from pyb_read()", "", "", None, "equal", False)
             if row.id in BESIDE and shape == "plain":

@@ -50,7 +50,7 @@ static int need_sampler(struct pyb_session *s, struct pyb_error *err)
     return pyb_cache_borrow(&s->ctx, s->below, &s->sampler->mem, err);
 }
 
-// While it samples, the session reads through the sampler's cache: what a debugger's user sees stays as it is.
+// While it samples, the session reads through the sampler's cache: what a debugger's user sees stays.
 static int begin(struct pyb_session *s, struct pyb_python **ret_py, struct pyb_memory **ret_usual,
                  struct pyb_error *err)
 {

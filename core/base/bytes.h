@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Bounded decoding of foreign bytes. Nothing outside [data, data+len) is ever touched: a getter beyond the end
- * returns 0 and sets `bad`, which sticks. Byte order and word size are those of the target.
+ * Bounded decoding of foreign bytes. Nothing outside [data, data+len) is ever touched: a getter beyond the
+ * end returns 0 and sets `bad`, which sticks. Byte order and word size are those of the target.
  */
 #ifndef PYB_BASE_BYTES_H
 #define PYB_BASE_BYTES_H
@@ -21,7 +21,7 @@ static inline struct pyb_bytes pyb_bytes(const void *data, size_t len, uint8_t p
     return (struct pyb_bytes){.data = data, .len = len, .big_endian = big_endian, .ptr_size = ptr_size};
 }
 
-/** 1, 2, 4 or 8 bytes, unsigned. Another width is `bad`. Inline: it is called for each member of each frame. */
+/** 1, 2, 4 or 8 bytes, unsigned. Another width is `bad`. Inline: called for each member of each frame. */
 static inline uint64_t pyb_get_uint(struct pyb_bytes *b, size_t offset, size_t width)
 {
     bool known = width == 1 || width == 2 || width == 4 || width == 8;

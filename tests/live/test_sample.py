@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pyb_sample(): frames equal the target's own account, cold and warm, in few reads when nothing moved; also of a stack
-that moves."""
+"""pyb_sample(): frames equal the target's own account, cold and warm, in few reads when nothing moved; also of
+a stack that moves."""
 import ctypes
 import os
 import signal
@@ -125,7 +125,7 @@ def test_samples_equal_the_account(python, session, target_folder, shape):
 
 @pytest.mark.matrix("sample")
 def test_a_stack_that_moved(python, session, target_folder):
-    """Stopped anywhere, what was kept from earlier stops changes nothing: a session that begins there says the same."""
+    """Stopped anywhere, what was kept from earlier stops changes nothing: a new session says the same."""
     with start(python, "spin.py", folder=target_folder) as target:
         opened = session(target.pid)
         lengths = set()
