@@ -132,11 +132,11 @@ Example: py-bt-native -l 20
                               % (thread.num, thread.ptid[1]), gdb.STDERR)
                     continue
                 thread.switch()
-                stacks.append(stack.native_stack(thread))
+                stacks.append(stack.native_stack(thread, places))
         finally:
             chosen.switch()
             frame.select()
-        return current.read(stacks, running, flags, places)
+        return current.read(stacks, running, flags)
 
 
 @with_help

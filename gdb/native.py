@@ -32,12 +32,21 @@ def _bytes(value):
     return None if value is None else value.encode("utf-8", "backslashreplace")
 
 
+def _thread_name(thread):
+    """The kernel cuts names at 15 bytes, in the middle of a character if need be: GDB raises then, with the bytes."""
+    try:
+        return _bytes(thread.name)
+    except UnicodeDecodeError as error:
+        return error.object
+
+
 class NativeStack:
     """Frames and the C structs that describe them; keeps everything alive that they point to."""
 
-    def __init__(self, thread, limit=None):
+    def __init__(self, thread, limit=None, places=False):
         self.thread = thread
         self.limit = limit   # `backtrace limit` when this was walked
+        self.places = places # with files and lines
         self.frames = []     # gdb.Frame, as numbered
         self.truncated = None
         self.pointer = 0
@@ -53,7 +62,8 @@ class NativeStack:
                 kind = frame.type()
                 flags = (library.NATIVE_INLINED if kind == gdb.INLINE_FRAME else 0) | \
                         (library.NATIVE_SIGNAL if kind == gdb.SIGTRAMP_FRAME else 0)
-                rows.append((frame.pc(), int(frame.read_register(register)) & 0xFFFFFFFFFFFFFFFF, flags, frame.name()))
+                rows.append((frame.pc(), int(frame.read_register(register)) & 0xFFFFFFFFFFFFFFFF, flags, frame.name(),
+                             self._place(frame)))
                 self.frames.append(frame)
                 older = frame.older()
                 if older is None:
@@ -73,26 +83,24 @@ class NativeStack:
             return "`set backtrace limit %d` of this GDB" % self.limit
         return None
 
-    @staticmethod
-    def _place(frame):
-        """(file, line) of a frame by its line table, else (None, 0)."""
-        sal = frame.find_sal()
-        return (_bytes(sal.symtab.filename), sal.line) if sal.symtab is not None else (None, 0)
+    def _place(self, frame):
+        """(file, line) of a frame by its line table, else (None, 0); asked only where somebody will see it."""
+        sal = frame.find_sal() if self.places else None
+        return (_bytes(sal.symtab.filename), sal.line) if sal is not None and sal.symtab is not None else (None, 0)
 
-    def fill(self, stack, places=False):
-        """Fills a library.NativeStack, with files and lines if `places`; this object must outlive it."""
+    def fill(self, stack):
+        """Fills a library.NativeStack; this object must outlive it."""
         array = (library.NativeFrame * len(self.rows))()
         size = library.ctypes.sizeof(library.NativeFrame)
-        for number, (row, (pc, sp, flags, name)) in enumerate(zip(array, self.rows)):
+        for number, (row, (pc, sp, flags, name, place)) in enumerate(zip(array, self.rows)):
             row.size, row.pc, row.sp, row.flags, row.number = size, pc, sp, flags, number
             row.name = _bytes(name)
-            if places:
-                row.file, row.line = self._place(self.frames[number])
+            row.file, row.line = place
         self._array = array
         stack.size = library.ctypes.sizeof(library.NativeStack)
         stack.tid = self.thread.ptid[1] or self.thread.ptid[2] or self.thread.ptid[0]
         stack.thread_pointer = self.pointer
-        stack.os_name = _bytes(self.thread.name)
+        stack.os_name = _thread_name(self.thread)
         stack.active = -1
         stack.frames, stack.n_frames = array, len(self.rows)
         stack.truncated = _bytes(self.truncated)

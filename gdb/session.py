@@ -174,12 +174,12 @@ class Session:
             self._lib.pyb_session_invalidate(self._handle)
             self._stale = False
 
-    def read(self, stacks, only_given, flags=0, places=False):
+    def read(self, stacks, only_given, flags=0):
         """A Process (keep the returned object: its strings live as long as it)."""
         self._fresh()
         array = (library.NativeStack * max(len(stacks), 1))()
         for slot, stack in zip(array, stacks):
-            stack.fill(slot, places)
+            stack.fill(slot)
         options = library.ReadOptions()
         options.flags = flags
         result = ctypes.POINTER(library.Process)()

@@ -43,25 +43,27 @@ def _moving(inferior):
     return any(thread.is_running() for thread in inferior.threads())
 
 
-def native_stack(thread):
-    """The native frames of the selected thread `thread`, walked once in a stop."""
-    known = next(iter(_braids.get(_key(), {}).values()), None)
+def native_stack(thread, places=False):
+    """The native frames of the selected thread `thread`, walked once in a stop; `places`: with files and lines."""
     limit = gdb.parameter("backtrace limit")
-    if known is not None and known.native.limit == limit and known.native.frames[0].is_valid():
-        return known.native
-    _braids.pop(_key(), None)
-    return native.NativeStack(thread, limit)
+    for found in _braids.get(_key(), {}).values():
+        if found.native.limit == limit and found.native.places == places and found.native.frames[0].is_valid():
+            return found.native
+        if found.native.limit != limit or not found.native.frames[0].is_valid():
+            _braids.pop(_key())
+            break
+    return native.NativeStack(thread, limit, places)
 
 
 def read(flags=0, places=False):
     """The selected thread's braid; `places`: with files and lines of native frames, as far as GDB has line tables."""
     thread = need_thread()
     current = session.current()
-    frames = native_stack(thread)
+    frames = native_stack(thread, places)
     known = _braids.get(_key(), {}).get((flags, places))
     if known is not None:
         return known
-    found = Stack(thread, frames, current.read([frames], True, flags, places))
+    found = Stack(thread, frames, current.read([frames], True, flags))
     if not _moving(gdb.selected_inferior()):
         _braids.setdefault(_key(), {})[flags, places] = found
     return found

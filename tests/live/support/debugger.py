@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import dataclass
 
+from . import extension
 from .process import TargetError, before_exec, read_text, tracer_of
 from .pythons import ENTER_ROOT, REPO, cache_folder
 
@@ -61,8 +62,14 @@ def gdbs():
 
 
 def sysroot_of(interpreter):
-    """What a user tells GDB about a core of a process that lived in another root; [] if it lived in ours."""
-    return ["set sysroot " + interpreter.root] if interpreter is not None and interpreter.root else []
+    """What a user tells GDB about a core of a process that lived in another root; [] if it lived in ours.
+
+    The tests' extension was only mounted in that root: it is found where it was built.
+    """
+    if interpreter is None or not interpreter.root:
+        return []
+    built = extension.folder_for(interpreter)
+    return ["set sysroot " + interpreter.root, *(["set solib-search-path " + built] if built else [])]
 
 
 @dataclass
