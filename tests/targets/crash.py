@@ -39,12 +39,21 @@ class DyingAccount(Account):
         Account.record(self)
 
 
+def segv():
+    """A call that reads address 0; a build without libffi has no ctypes."""
+    try:
+        import ctypes
+        return ctypes.string_at, (0,)
+    except ImportError:
+        import faulthandler
+        return faulthandler._sigsegv, ()
+
+
 def main():
     path, options = parse({"how": "segv", "depth": 5})
     how = options["how"]
     if how == "segv":
-        import ctypes
-        step, arguments = ctypes.string_at, (0,)
+        step, arguments = segv()
     elif how == "abort":
         step, arguments = os.abort, ()
     else:
