@@ -331,7 +331,7 @@ def test_threads_that_come_and_go(python, target_folder):
 @pytest.mark.pythons(having={"pyenv"})
 @pytest.mark.parametrize("place", ["born", "ending"])
 def test_thread_at_its_first_and_last_step(python, target_folder, place):
-    function = "PyThreadState_Clear" if place == "ending" else "t_bootstrap" if python.minor < (3, 12) else "thread_run"
+    function = "PyThreadState_Clear" if place == "ending" else "t_bootstrap" if python.minor < (3, 10) else "thread_run"
     with start(python, "threads.py", "--mode", "churn", folder=target_folder) as target:
         document, done = gdb_json(target, pid=target.pid, timeout=180,
                                   before=["break " + function, "continue", "python print('tid', gdb.selected_thread().ptid[1])"])
