@@ -22,14 +22,16 @@ $(FUZZ_B)/fuzz_%: tests/fuzz/fuzz_%.c $(LIB)/libpybraid-internal.a
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer,$(FUZZ_SAN) -Itests/fuzz -MMD -MP -MF $@.d $< \
 	    $(LIB)/libpybraid-internal.a -o $@ $(LDFLAGS) $(LDLIBS)
 
+# `slow`: seconds for one input, on a loaded machine too; a session reads a whole process, ten times slower under ASan.
 # A copy: what a run finds interesting must not grow the tree. A finding stays in build-fuzz/ as crash-*, and fails.
 fuzz-run: fuzz
 	@test -n "$(FUZZ_BIN)" || { echo "fuzz: no tests/fuzz/fuzz_*$(FUZZ)*.c"; exit 1; }
 	@failed=; for f in $(FUZZ_BIN); do \
 	    name=$${f##*/fuzz_}; work=$(FUZZ_B)/corpus-$$name; rm -rf $$work; mkdir -p $$work; \
 	    if [ -d tests/fuzz/corpus/$$name ]; then cp -r tests/fuzz/corpus/$$name/. $$work/; fi; \
+	    case $$name in session) slow=60 ;; *) slow=10 ;; esac; \
 	    echo "== $$f $(FUZZ_LIMIT)"; \
-	    $$f -artifact_prefix=$(FUZZ_B)/ -rss_limit_mb=1500 -timeout=10 -print_final_stats=1 $(FUZZ_LIMIT) $$work \
+	    $$f -artifact_prefix=$(FUZZ_B)/ -rss_limit_mb=1500 -timeout=$$slow -print_final_stats=1 $(FUZZ_LIMIT) $$work \
 	        > $$work.log 2>&1 || failed="$$failed $$name"; \
 	    grep -E '^(Done|SUMMARY|==[0-9]+==ERROR)|number_of_executed_units|average_exec' $$work.log || tail -5 $$work.log; \
 	done; \
