@@ -106,7 +106,7 @@ class Session:
     def _read(self, _ctx, address, buffer, length):
         try:
             data = self.inferior.read_memory(address, length)
-        except gdb.MemoryError:
+        except gdb.error:  # MemoryError; GDB 18 calls pages that a core left out "unavailable", which is another one
             return self._read_part(address, buffer, length)
         except BaseException as exception:
             self._exception = exception
@@ -123,7 +123,7 @@ class Session:
                 data = self.inferior.read_memory(address + done, step)
                 ctypes.memmove(buffer + done, bytes(data), step)
                 done += step
-        except gdb.MemoryError:
+        except gdb.error:
             pass  # the first page that is not there: a short read, which the library reports
         except BaseException as exception:
             self._exception = exception

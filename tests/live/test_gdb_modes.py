@@ -119,7 +119,9 @@ def test_each_gdb(stuck, gdb):
     core = debugger.gcore(stuck)
     document, _done = gdb_json(stuck, core=core, exe=stuck.interpreter.path, gdb=gdb)
     thread = thread_of(document, stuck.pid)
-    assert [f["func"] for f in python_frames(thread)] == STACK and thread["complete"], thread["note"]
+    assert [f["func"] for f in python_frames(thread)] == STACK, thread["note"]
+    # A GDB that lives in another root does not see the interpreter's files: no native frames there, and it is said.
+    assert thread["complete"] or (gdb.root and re.search("native (stack ends|frames that evaluate)", thread["note"])), thread["note"]
 
 
 @pytest.mark.matrix("modes")
