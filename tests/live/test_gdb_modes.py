@@ -12,7 +12,7 @@ import pytest
 from support import debugger, pythons
 from support.braid import gdb_json, python_frames, thread_of
 from support.process import state_of, wait_until
-from support.target import TARGETS, start
+from support.target import start
 from support.terminal import Terminal
 
 QUICK = ("debian-3.11", "pyenv-3.8", "pyenv-3.13", "sid-3.15")
