@@ -8,7 +8,7 @@ OPT     ?= -O2 -g
 WARN    = -Wall -Wextra -Wshadow -Wconversion -Werror
 CPPFLAGS += -D_GNU_SOURCE -Icore -Icore/include
 CFLAGS  += -std=gnu11 $(OPT) $(WARN) -fPIC -fvisibility=hidden
-LDLIBS  = -lelf -ldw -lz
+LDLIBS  = -lz
 # .gnu_debugdata is xz; without liblzma its symbols are missing.
 ifeq ($(shell pkg-config --exists liblzma && echo yes),yes)
 CPPFLAGS += -DPYB_HAVE_LZMA

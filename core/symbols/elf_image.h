@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * One ELF object, from a file (libelf, only the parts that are needed are read) or from its image in target
+ * One ELF object, from a file (pread of the parts that are needed) or from its image in target
  * memory (program headers and what PT_DYNAMIC points to). Addresses are the ELF's own virtual addresses; the
  * caller adds the load bias.
  */

@@ -21,7 +21,7 @@ def check_lines(tmp_path_factory):
     archive = os.path.join(build, "lib", "libpybraid-internal.a")
     subprocess.run([os.environ.get("CC", "cc"), "-std=gnu11", "-O2", "-D_GNU_SOURCE", "-I" + core,
                     "-I" + os.path.join(core, "include"), os.path.join(TOOLS, "check_lines.c"), archive,
-                    "-lelf", "-ldw", "-lz", "-o", program], check=True)
+                    "-lz", "-o", program], check=True)
     return program
 
 
