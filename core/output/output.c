@@ -109,15 +109,20 @@ static size_t plain(const unsigned char *p, bool json)
     return n;
 }
 
+// Writes the plain text at *p and goes past it; false when there is none.
+static bool add_plain(struct pyb_out *o, const unsigned char **p, bool json)
+{
+    size_t n = plain(*p, json);
+    pyb_out_add(o, (const char *)*p, n);
+    *p += n;
+    return n > 0;
+}
+
 void pyb_out_escaped(struct pyb_out *o, const char *utf8)
 {
     for (const unsigned char *p = (const unsigned char *)utf8; *p;) {
-        size_t run = plain(p, false);
-        if (run > 0) {
-            pyb_out_add(o, (const char *)p, run);
-            p += run;
+        if (add_plain(o, &p, false))
             continue;
-        }
         uint32_t cp;
         bool bad;
         size_t n = decode(p, &cp, &bad);
@@ -168,12 +173,8 @@ void pyb_out_json_string(struct pyb_out *o, const char *utf8)
     }
     pyb_out_add(o, "\"", 1);
     for (const unsigned char *p = (const unsigned char *)utf8; *p;) {
-        size_t run = plain(p, true);
-        if (run > 0) {
-            pyb_out_add(o, (const char *)p, run);
-            p += run;
+        if (add_plain(o, &p, true))
             continue;
-        }
         uint32_t cp;
         bool bad;
         size_t n = decode(p, &cp, &bad);
