@@ -103,13 +103,18 @@ class Thread(ctypes.Structure):
     _fields_ = [("tid", c_int32), ("ident", ADDR), ("name", c_char_p), ("os_name", c_char_p),
                 ("interpreter", c_int64), ("active", c_int32), ("gil", c_int), ("gc", c_int32),
                 ("has_python", c_bool), ("complete", c_bool), ("note", c_char_p), ("frames", POINTER(Frame)),
-                ("n_frames", c_uint32)]
+                ("n_frames", c_uint32), ("mode", c_int), ("state", ctypes.c_char), ("syscall", c_char_p)]
+
+
+class Finding(ctypes.Structure):
+    _fields_ = [("kind", c_char_p), ("text", c_char_p), ("tids", POINTER(c_int32)), ("n_tids", c_uint32)]
 
 
 class Process(ctypes.Structure):
     _fields_ = [("pid", c_int32), ("core", c_char_p), ("executable", c_char_p), ("python", c_char_p),
                 ("free_threaded", c_bool), ("debug_build", c_bool), ("command", POINTER(c_char_p)),
-                ("n_command", c_uint32), ("threads", POINTER(Thread)), ("n_threads", c_uint32), ("note", c_char_p)]
+                ("n_command", c_uint32), ("threads", POINTER(Thread)), ("n_threads", c_uint32), ("note", c_char_p),
+                ("findings", POINTER(Finding)), ("n_findings", c_uint32)]
 
 
 class TextOptions(Sized):

@@ -222,6 +222,14 @@ struct pyb_frame {
     uint64_t offset;
     bool inlined;
 };
+/** How a thread of a live process was read. What was not stopped and not asleep all the time is not exact. */
+enum pyb_reading_mode {
+    PYB_MODE_GIVEN,           // as the front end found it: a core, a debugger's stop, a recording
+    PYB_MODE_BLOCKED,         // asleep in the kernel before, during and after: not disturbed
+    PYB_MODE_STOPPED,         // stopped meanwhile, by ptrace
+    PYB_MODE_VALIDATED,       // not stopped: read until two readings agreed
+    PYB_MODE_UNCHECKED,       // not stopped, and no two readings agreed: `note` says so
+};
 enum pyb_gil { PYB_GIL_UNKNOWN, PYB_GIL_HOLDS, PYB_GIL_WAITS, PYB_GIL_RELEASED };
 struct pyb_thread {
     int32_t tid;              // 0: unknown
@@ -237,6 +245,16 @@ struct pyb_thread {
     const char *note;         // where it ends and why, when not complete
     const struct pyb_frame *frames;
     uint32_t n_frames;
+    enum pyb_reading_mode mode;
+    char state;               // R, S, D, T, t, Z, ... as in /proc/PID/stat; '\0': unknown
+    const char *syscall;      // name of the system call it is in, or NULL: none or unknown
+};
+/** A conclusion about several threads (`dump`): "deadlock", "gil", "lock", "child", ... Drawn only from what held all the time. */
+struct pyb_finding {
+    const char *kind;
+    const char *text;         // one line for people
+    const int32_t *tids;      // whom it is about, the culprit first
+    uint32_t n_tids;
 };
 struct pyb_process {
     int32_t pid;
@@ -249,6 +267,8 @@ struct pyb_process {
     const struct pyb_thread *threads;
     uint32_t n_threads;
     const char *note;         // something about the whole process, or NULL
+    const struct pyb_finding *findings;
+    uint32_t n_findings;
 };
 /**
  * Reads the target's Python state and braids it with the native stacks given (n may be 0: Python frames only).
@@ -257,6 +277,30 @@ struct pyb_process {
 PYB_API int pyb_read(struct pyb_session *s, const struct pyb_native_stack *native, size_t n, bool only_given,
                      const struct pyb_read_options *options, struct pyb_process **ret, struct pyb_error *err);
 PYB_API void pyb_process_free(struct pyb_process *p);
+
+/**
+ * Reads a live process or a core with the library's own unwinder: every thread of the operating system, native frames braided in.
+ *
+ * Threads that sleep in the kernel are read undisturbed. Running ones are stopped one at a time by ptrace for as long as their registers,
+ * stack and Python frames take to copy (50 ms at most are waited for the stop), and go on before anything is unwound. A helper process does
+ * the ptrace; when it or the caller ends, whatever way, the thread runs on. Nothing else of the caller is touched: no SIGCHLD arrives.
+ */
+enum pyb_dump_flags {
+    PYB_DUMP_PYTHON = 1,      // Python frames only: native ones are not looked for
+    PYB_DUMP_CONSISTENT = 2,  // all threads stopped together
+    PYB_DUMP_NO_STOP = 4,     // no ptrace at all
+    PYB_DUMP_SOURCE = 8,      // files, lines and inlined functions of native frames from debug information
+    PYB_DUMP_FINDINGS = 16,   // also draw conclusions: who waits for whom
+};
+struct pyb_dump_options {
+    size_t size;
+    uint32_t flags;
+    const int32_t *tids;      // only these threads; NULL: all
+    size_t n_tids;
+};
+/** `options` and `reading` may be NULL. The caller frees the result. */
+PYB_API int pyb_dump(struct pyb_session *s, const struct pyb_dump_options *options,
+                     const struct pyb_read_options *reading, struct pyb_process **ret, struct pyb_error *err);
 
 /**
  * Sampling: the Python frames of one thread state, again and again, as cheaply as can be. No names of threads, GIL,
