@@ -9,6 +9,7 @@ static const struct command {
     int (*run)(int argc, char **argv);
     const char *summary;
 } commands[] = {
+    {"dump", cmd_dump, "the stacks of a process or core file"},
     {"record", cmd_record, "write what a reading needs to a file, for a bug report"},
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))

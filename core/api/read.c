@@ -53,7 +53,7 @@ static int fill_command(struct pyb_reading *r, struct pyb_error *err)
     return 0;
 }
 
-static int fill_process(struct pyb_reading *r, struct pyb_error *err)
+int pyb_reading_process(struct pyb_reading *r, struct pyb_error *err)
 {
     struct pyb_process *p = &r->result->process;
     const char *note = r->threads.note ? r->threads.note : r->py->note;
@@ -94,11 +94,12 @@ static int32_t activity(const struct pyb_reading *r, int32_t tid)
     return state[2] == 'R' ? 1 : state[2] == 'S' || state[2] == 'D' || state[2] == 'I' ? 0 : -1;
 }
 
-static int add_with_stack(struct pyb_reading *r, size_t index, const struct pyb_tstate **states, size_t n,
-                          struct pyb_thread *ret, struct pyb_error *err)
+int pyb_thread_with_stack(struct pyb_reading *r, size_t index, const struct pyb_owners *owners, struct pyb_thread *ret,
+                          struct pyb_error *err)
 {
     const struct pyb_native_stack *native = &r->native[index];
-    int code = pyb_thread_build(r, native, states, n, ret, err);
+    size_t first = owners->first[index], n = owners->first[index + 1] - first;
+    int code = pyb_thread_build(r, native, owners->states + first, n, ret, err);
     if (code == 0)
         code = pyb_text_copy(r, native->os_name, &ret->os_name, err);
     ret->tid = native->tid;
@@ -106,7 +107,7 @@ static int add_with_stack(struct pyb_reading *r, size_t index, const struct pyb_
     return code;
 }
 
-static int add_without_stack(struct pyb_reading *r, const struct pyb_tstate *state, struct pyb_thread *ret,
+int pyb_thread_without_stack(struct pyb_reading *r, const struct pyb_tstate *state, struct pyb_thread *ret,
                              struct pyb_error *err)
 {
     int code = pyb_thread_build(r, NULL, &state, 1, ret, err);
@@ -132,32 +133,55 @@ static int by_stack(const void *a, const void *b)
     return x->index > y->index ? -1 : x->index < y->index;
 }
 
-static int fill_threads(struct pyb_reading *r, bool only_given, struct pyb_error *err)
+int pyb_owners_make(struct pyb_reading *r, struct pyb_owners *ret, struct pyb_error *err)
 {
-    size_t n = r->threads.n, total = r->n_native + (only_given ? 0 : n), next = 0;
+    size_t n = r->threads.n, next = 0;
     struct owned *owned = pyb_arena_array(&r->work, n + 1, sizeof(*owned));
-    const struct pyb_tstate **states = pyb_arena_array(&r->work, n + 1, sizeof(*states));
-    struct pyb_thread *threads = pyb_arena_array(&r->result->arena, total + 1, sizeof(*threads));
-    struct pyb_process *p = &r->result->process;
-    if (!owned || !states || !threads)
+    ret->states = pyb_arena_array(&r->work, n + 1, sizeof(const struct pyb_tstate *));
+    ret->first = pyb_arena_array(&r->work, r->n_native + 2, sizeof(*ret->first));
+    if (!owned || !ret->states || !ret->first)
         return no_memory(err);
     for (size_t i = 0; i < n; i++)
         owned[i] = (struct owned){r->stack_of[i], i};
     qsort(owned, n, sizeof(*owned), by_stack);
-    p->threads = threads;
+    for (size_t i = 0; i < n; i++)
+        ret->states[i] = &r->threads.items[owned[i].index];
     for (size_t i = 0; i < r->n_native; i++) {
-        size_t count = 0;
+        ret->first[i] = next;
         while (next < n && owned[next].stack == i)
-            states[count++] = &r->threads.items[owned[next++].index];
-        int code = add_with_stack(r, i, states, count, &threads[p->n_threads++], err);
-        if (code != 0)
-            return code;
+            next++;
     }
-    for (; !only_given && next < n; next++) {
-        int code = add_without_stack(r, &r->threads.items[owned[next].index], &threads[p->n_threads++], err);
-        if (code != 0)
-            return code;
-    }
+    ret->first[r->n_native] = next;
+    ret->first[r->n_native + 1] = n;
+    return 0;
+}
+
+static int fill_threads(struct pyb_reading *r, bool only_given, struct pyb_error *err)
+{
+    struct pyb_process *p = &r->result->process;
+    struct pyb_owners owners;
+    int code = pyb_owners_make(r, &owners, err);
+    if (code != 0)
+        return code;
+    size_t total = r->n_native + (only_given ? 0 : r->threads.n);
+    struct pyb_thread *threads = pyb_arena_array(&r->result->arena, total + 1, sizeof(*threads));
+    if (!threads)
+        return no_memory(err);
+    p->threads = threads;
+    for (size_t i = 0; code == 0 && i < r->n_native; i++)
+        code = pyb_thread_with_stack(r, i, &owners, &threads[p->n_threads++], err);
+    for (size_t i = owners.first[r->n_native]; code == 0 && !only_given && i < r->threads.n; i++)
+        code = pyb_thread_without_stack(r, owners.states[i], &threads[p->n_threads++], err);
+    return code;
+}
+
+int pyb_reading_threads(struct pyb_reading *r, struct pyb_error *err)
+{
+    int code = pyb_threads_read(r->py, &r->work, &r->threads, err);
+    if (code != 0)
+        return code;
+    pyb_gil_read(r->py, &r->threads);
+    pyb_thread_names_read(r->py, &r->work, &r->threads);
     return 0;
 }
 
@@ -168,41 +192,52 @@ static int read_all(struct pyb_reading *r, const struct pyb_native_stack *native
     int code = recorded ? pyb_native_copy(r, r->s->recorded, r->s->n_recorded, err)
         : pyb_native_copy(r, native, n, err);
     if (code == 0)
-        code = pyb_threads_read(r->py, &r->work, &r->threads, err);
-    if (code != 0)
-        return code;
-    pyb_gil_read(r->py, &r->threads);
-    pyb_thread_names_read(r->py, &r->work, &r->threads);
-    code = pyb_threads_match(r, err);
+        code = pyb_reading_threads(r, err);
+    if (code == 0)
+        code = pyb_threads_match(r, err);
     if (code == 0)
         pyb_gil_waits_read(r->py, &r->threads);
     if (code == 0)
-        code = fill_process(r, err);
+        code = pyb_reading_process(r, err);
     return code == 0 ? fill_threads(r, only_given, err) : code;
+}
+
+int pyb_reading_begin(struct pyb_reading *r, struct pyb_session *s, const struct pyb_read_options *options,
+                      struct pyb_error *err)
+{
+    *r = (struct pyb_reading){.s = s};
+    pyb_ctx_begin(&s->ctx);
+    int code = pyb_repr_limits(options, &r->options, &r->limits, err);
+    if (code == 0)
+        code = pyb_session_python(s, &r->py, err);
+    if (code != 0)
+        return code;
+    r->result = result_new(&s->ctx);
+    if (!r->result)
+        return no_memory(err);
+    pyb_arena_init(&r->work, &s->ctx);
+    pyb_map_init(&r->texts, &s->ctx);
+    return 0;
+}
+
+int pyb_reading_end(struct pyb_reading *r, int code, struct pyb_process **ret)
+{
+    pyb_map_deinit(&r->texts);
+    pyb_arena_deinit(&r->work);
+    if (code != 0)
+        pyb_process_free(&r->result->process);
+    else
+        *ret = &r->result->process;
+    return code;
 }
 
 int pyb_read(struct pyb_session *s, const struct pyb_native_stack *native, size_t n, bool only_given,
              const struct pyb_read_options *options, struct pyb_process **ret, struct pyb_error *err)
 {
-    struct pyb_reading r = {.s = s};
+    struct pyb_reading r;
     *ret = NULL;
-    pyb_ctx_begin(&s->ctx);
-    int code = pyb_repr_limits(options, &r.options, &r.limits, err);
-    if (code == 0)
-        code = pyb_session_python(s, &r.py, err);
+    int code = pyb_reading_begin(&r, s, options, err);
     if (code != 0)
         return code;
-    r.result = result_new(&s->ctx);
-    if (!r.result)
-        return no_memory(err);
-    pyb_arena_init(&r.work, &s->ctx);
-    pyb_map_init(&r.texts, &s->ctx);
-    code = read_all(&r, native, n, only_given, err);
-    pyb_map_deinit(&r.texts);
-    pyb_arena_deinit(&r.work);
-    if (code != 0)
-        pyb_process_free(&r.result->process);
-    else
-        *ret = &r.result->process;
-    return code;
+    return pyb_reading_end(&r, read_all(&r, native, n, only_given, err), ret);
 }

@@ -30,6 +30,32 @@ struct pyb_reading {
     size_t *stack_of;                      // for each thread state: index into native, or PYB_NO_STACK
 };
 
+/** Options, the interpreter, an empty result; r->work. After 0, pyb_reading_end() must follow. */
+int pyb_reading_begin(struct pyb_reading *r, struct pyb_session *s, const struct pyb_read_options *options,
+                      struct pyb_error *err);
+/** Frees what is not the result; with a `code` other than 0 the result too. Returns `code`. */
+int pyb_reading_end(struct pyb_reading *r, int code, struct pyb_process **ret);
+/** Thread states, who holds the GIL, names; before pyb_threads_match(). */
+int pyb_reading_threads(struct pyb_reading *r, struct pyb_error *err);
+/** r->result->process without its threads. */
+int pyb_reading_process(struct pyb_reading *r, struct pyb_error *err);
+
+/**
+ * Thread states by the native stack that they run on (r->stack_of): [first[i], first[i + 1]) are those of stack i, newest first; the last
+ * group, i == r->n_native, has none.
+ */
+struct pyb_owners {
+    const struct pyb_tstate **states;
+    size_t *first;
+};
+int pyb_owners_make(struct pyb_reading *r, struct pyb_owners *ret, struct pyb_error *err);
+/** A thread state whose OS thread is not known. */
+int pyb_thread_without_stack(struct pyb_reading *r, const struct pyb_tstate *state, struct pyb_thread *ret,
+                             struct pyb_error *err);
+/** The thread of native stack `index`. */
+int pyb_thread_with_stack(struct pyb_reading *r, size_t index, const struct pyb_owners *owners, struct pyb_thread *ret,
+                          struct pyb_error *err);
+
 /** Copies the caller's structs, whatever their sizes, into r->work. */
 int pyb_native_copy(struct pyb_reading *r, const struct pyb_native_stack *native, size_t n,
                     struct pyb_error *err);

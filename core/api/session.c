@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "unwind/unwind.h"
 
 const char *pyb_version(void)
 {
@@ -36,6 +37,7 @@ void pyb_session_free(struct pyb_session *s)
     if (!s)
         return;
     pyb_sampler_free(s);
+    pyb_unwinder_free(s->unwinder);
     pyb_python_free(s->python);
     if (s->target.modules)
         pyb_modules_free(s->target.modules);
@@ -72,6 +74,8 @@ static int bring_modules_up_to_date(struct pyb_session *s, struct pyb_error *err
     if (code != 0)
         return code;
     s->stale_modules = false;
+    if (changed && s->unwinder)
+        pyb_unwinder_invalidate(s->unwinder);
     if ((changed || s->target.modules != before) && s->python) {
         pyb_python_free(s->python);
         s->python = NULL;
@@ -107,6 +111,8 @@ int pyb_set_modules(struct pyb_session *s, const struct pyb_module_desc *m, size
     }
     s->target.modules = fresh;
     s->stale_modules = false;
+    if (s->unwinder)
+        pyb_unwinder_invalidate(s->unwinder);
     return 0;
 }
 

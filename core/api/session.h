@@ -43,6 +43,7 @@ struct pyb_session {
     size_t n_recorded;
     struct pyb_python *python;   // found on first use
     struct pyb_sampler *sampler; // pyb_sample() was called, or NULL
+    struct pyb_unwinder *unwinder; // pyb_dump() was called, or NULL
     bool stale_modules;          // the target ran: its list of files is to be looked at again
 };
 

@@ -365,7 +365,8 @@ enum pyb_text_flags {
     PYB_TEXT_VERBOSE = 8,
     PYB_TEXT_COLOR = 16,
     PYB_TEXT_TRACEBACK = 32,  // order and look of a Python traceback
-    PYB_TEXT_NO_HEADER = 64,  // no "Thread ..." line
+    PYB_TEXT_NO_HEADER = 64,  // no "Thread ..." line; of a process: no "Process ..." line
+    PYB_TEXT_NO_GROUP = 128,  // threads with equal stacks each for itself
 };
 struct pyb_text_options {
     size_t size;
@@ -376,6 +377,8 @@ struct pyb_text_options {
 PYB_API int pyb_text_thread(const struct pyb_thread *t, const struct pyb_text_options *o, pyb_write_fn write, void *ctx);
 PYB_API int pyb_text_frame(const struct pyb_frame *f, uint32_t index, const struct pyb_text_options *o,
                            pyb_write_fn write, void *ctx);
+/** The process, the conclusions, its threads; those whose stacks are equal are shown once. */
+PYB_API int pyb_text_process(const struct pyb_process *p, const struct pyb_text_options *o, pyb_write_fn write, void *ctx);
 PYB_API int pyb_json(const struct pyb_process *p, pyb_write_fn write, void *ctx);
 
 /** Writes a recording of the target: every page that a full read needs, for bug reports and tests. */

@@ -148,6 +148,25 @@ static const char *gil_name(enum pyb_gil gil)
     }
 }
 
+static const char *mode_name(enum pyb_reading_mode mode)
+{
+    static const char *const names[] = {"given", "blocked", "stopped", "validated", "unchecked"};
+    return (size_t)mode < sizeof(names) / sizeof(names[0]) ? names[mode] : NULL;
+}
+
+static void finding(struct pyb_out *o, const struct pyb_finding *f)
+{
+    pyb_out_adds(o, "{");
+    key(o, "kind", true);
+    pyb_out_json_string(o, f->kind);
+    string(o, "text", f->text);
+    key(o, "tids", false);
+    pyb_out_adds(o, "[");
+    for (uint32_t i = 0; i < f->n_tids; i++)
+        pyb_out_printf(o, "%s%d", i ? ", " : "", f->tids[i]);
+    pyb_out_adds(o, "]}");
+}
+
 static void thread(struct pyb_out *o, const struct pyb_thread *t)
 {
     pyb_out_adds(o, "{");
@@ -166,6 +185,9 @@ static void thread(struct pyb_out *o, const struct pyb_thread *t)
     boolean(o, "has_python", t->has_python);
     boolean(o, "complete", t->complete);
     string(o, "note", t->note);
+    string(o, "mode", mode_name(t->mode));
+    string(o, "state", t->state ? (char[]){t->state, '\0'} : NULL);
+    string(o, "syscall", t->syscall);
     key(o, "frames", false);
     pyb_out_adds(o, "[");
     for (uint32_t i = 0; i < t->n_frames && !o->failed; i++) {
@@ -206,6 +228,13 @@ int pyb_json(const struct pyb_process *p, pyb_write_fn write, void *ctx)
     pyb_out_init(&o, write, ctx);
     pyb_out_adds(&o, "{\"schema\": 1, \"tool\": \"pybraid " PYB_VERSION "\"");
     process(&o, p);
+    key(&o, "findings", false);
+    pyb_out_adds(&o, "[");
+    for (uint32_t i = 0; i < p->n_findings; i++) {
+        pyb_out_adds(&o, i ? ", " : "");
+        finding(&o, &p->findings[i]);
+    }
+    pyb_out_adds(&o, "]");
     key(&o, "threads", false);
     pyb_out_adds(&o, "[");
     for (uint32_t i = 0; i < p->n_threads && !o.failed; i++) {

@@ -206,10 +206,14 @@ static void closing(struct pyb_text *t, uint32_t n, const char *what, const char
     pyb_out_adds(&t->out, "\n");
 }
 
-static void frames(struct pyb_text *t, const struct pyb_thread *thread)
+void pyb_text_stack(struct pyb_text *t, const struct pyb_thread *thread)
 {
     uint32_t hidden = 0, printed = 0, left = 0;
     bool gap = false;
+    if (t->flags & PYB_TEXT_TRACEBACK) {
+        pyb_traceback(t, thread);
+        return;
+    }
     measure(t, thread);
     for (uint32_t i = 0; i < thread->n_frames && !t->out.failed; i++) {
         const struct pyb_frame *f = &thread->frames[i];
@@ -274,10 +278,7 @@ int pyb_text_thread(const struct pyb_thread *thread, const struct pyb_text_optio
     if (code != 0)
         return code;
     if (!(t.flags & PYB_TEXT_NO_HEADER))
-        pyb_text_header(&t, thread);
-    if (t.flags & PYB_TEXT_TRACEBACK)
-        pyb_traceback(&t, thread);
-    else
-        frames(&t, thread);
+        pyb_text_header(&t, &thread, 1);
+    pyb_text_stack(&t, thread);
     return pyb_out_finish(&t.out);
 }

@@ -25,7 +25,10 @@ int pyb_text_begin(struct pyb_text *t, const struct pyb_text_options *o, pyb_wri
 /** SGR sequences where PYB_TEXT_COLOR asks for them, else nothing. */
 void pyb_text_style(struct pyb_text *t, enum pyb_style style);
 void pyb_text_plain(struct pyb_text *t);
-void pyb_text_header(struct pyb_text *t, const struct pyb_thread *thread);
+/** "Thread 4711 (idle in poll, waits for GIL): "name"", or "Threads 4711 4712 (...)" for n of them with equal states. */
+void pyb_text_header(struct pyb_text *t, const struct pyb_thread *const *threads, size_t n);
+/** Frames of one thread, as a stack or a traceback. */
+void pyb_text_stack(struct pyb_text *t, const struct pyb_thread *thread);
 void pyb_text_gap(struct pyb_text *t, const char *note);
 void pyb_traceback(struct pyb_text *t, const struct pyb_thread *thread);
 void pyb_traceback_frame(struct pyb_text *t, const struct pyb_frame *f);

@@ -22,6 +22,7 @@ void pyb_unwinder_invalidate(struct pyb_unwinder *u);
 struct pyb_unwound {
     struct pyb_native_frame *frames; // innermost first: size, pc, sp, flags, number are filled; in the caller's arena
     size_t n;
+    bool needs_registers;            // it ends only because a sleeping thread's registers are not known
     const char *truncated;           // NULL: the outermost frame was reached; else where it ends and why
 };
 /**
