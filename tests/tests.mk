@@ -24,7 +24,7 @@ pythons:
 comma := ,
 
 # The long counts, by hand: every interpreter, 2000 random stops each, 100 000 random values each, 10 000 damaged recordings each,
-# cores cut at 200 points in GDB too.
+# cores cut at 2000 points.
 soak:
 	@$(MAKE) --no-print-directory all unit-build tools
 	@PYBRAID_REPRS=100000 PYBRAID_FLIPS=10000 PYBRAID_CUTS=2000 LIVE_SECONDS=36000 tests/run --pythons=all --stops=2000 $(TEST_ARGS)
