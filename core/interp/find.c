@@ -63,7 +63,8 @@ static int keep(struct pyb_finder *f, const struct pyb_candidate *c, const struc
         py->layout_note = py->layout_note ? pyb_arena_printf(&py->arena, "%s; %s", py->layout_note, version_note) : version_note;
     py->note = NULL;
     if (check->head == 0)
-        py->note = "no interpreter: Py_Initialize has not got there yet, or Py_Finalize is through";
+        py->note = f->t->is_core ? "no interpreter: not initialised, finalised already, or the core lacks its memory"
+                                 : "no interpreter: Py_Initialize has not got there yet, or Py_Finalize is through";
     else if (check->n_threads == 0)
         py->note = "the interpreter has no thread states: it is being made or torn down";
     if (!py->version || !py->found_by)
