@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * What the kernel says of the threads of a live process, from /proc/PID/task; nothing is stopped.
+ * What the kernel says of the threads of a live process, from /proc/PID/task; nothing is stopped. About 17 us a thread.
  *
- * A thread is `asleep` when it is in state S or D (or T) and /proc/PID/task/TID/syscall gives its system call, sp and pc. What was read of it is exact when
- * pyb_task_same() says afterwards that it has not run meanwhile: same state, same context-switch counts, same syscall line (start time too:
- * a tid can be another thread's by then).
+ * A thread is `asleep` when it is in state S or D (or T, t) and /proc/PID/task/TID/syscall gives its system call, sp and
+ * pc: that file needs the right to trace. What was read of it is exact when pyb_task_same() says afterwards that it has
+ * not run meanwhile: same state, same context-switch counts, same syscall line (start time too: a tid can be another
+ * thread's by then). A frozen thread (cgroup) is asleep as well.
  */
 #ifndef PYB_LIVE_TASK_H
 #define PYB_LIVE_TASK_H
@@ -27,7 +28,7 @@ struct pyb_task {
     int64_t syscall;         // number
     uint64_t args[6];
     pyb_addr sp, pc;
-    char wchan[64];          // "" when unknown
+    char wchan[64];          // of state D only; "" when unknown
 };
 /** Thread ids of a process, sorted; PYB_E_NOENT, PYB_E_GONE, PYB_E_PERM. */
 int pyb_tasks_list(struct pyb_ctx *ctx, int32_t pid, struct pyb_arena *arena, int32_t **ret, size_t *ret_n,
@@ -38,6 +39,9 @@ int pyb_task_read(int32_t pid, int32_t tid, struct pyb_task *ret, struct pyb_err
 bool pyb_task_same(int32_t pid, const struct pyb_task *before);
 /** Name of a system call of a machine ("futex"), or NULL. `machine`: EM_* of the target. */
 const char *pyb_syscall_name(uint16_t machine, uint8_t ptr_size, int64_t number);
-/** A stop, however short, makes this system call fail with EINTR (signal(7), "Interruption of system calls ... by stop signals"). */
+/**
+ * A stop, however short, makes this system call fail with EINTR (signal(7), "Interruption of system calls ... by stop signals"),
+ * those of sockets only with a timeout (SO_RCVTIMEO, SO_SNDTIMEO). Such a socket's read() and write() too: the number alone does not show it.
+ */
 bool pyb_syscall_minds_stops(uint16_t machine, uint8_t ptr_size, int64_t number);
 #endif
