@@ -6,7 +6,11 @@ The innermost Python frame of an evaluation takes the number of its native frame
 frame itself are its elided frames, which `bt` prints indented below it and `bt -hide` leaves out. `up`, `down` and `frame`
 never see decorators: they stay GDB's. A failure here must never cost the user the backtrace itself: it is
 reported in one line and the frames come through as they were.
+
+Editors (`gdb -i=dap`) show no elided frames unless asked: for them each Python frame is a frame of its own.
 """
+
+import sys
 
 import gdb
 from gdb.FrameDecorator import FrameDecorator
@@ -85,14 +89,16 @@ class Filter:
         except Exception as error:  # whatever it is, the user's own backtrace goes on, and hears of it
             gdb.write("pybraid: no Python frames in this backtrace: %s\n" % error, gdb.STDERR)
             return frames
-        return (self._decorate(frame, python) for frame in frames)
+        return (shown for frame in frames for shown in self._decorate(frame, python))
 
     @staticmethod
     def _decorate(frame, python):
         mine = python.get(frame.inferior_frame().level())
         if not mine or frame.inferior_frame().type() == gdb.INLINE_FRAME:
-            return frame
-        return PythonFrame(frame, mine[0], [PythonFrame(frame, other) for other in mine[1:]] + [frame])
+            return [frame]
+        if "gdb.dap" in sys.modules:  # GDB imports it for that mode only
+            return [PythonFrame(frame, other) for other in mine[:-1]] + [PythonFrame(frame, mine[-1], [frame])]
+        return [PythonFrame(frame, mine[0], [PythonFrame(frame, other) for other in mine[1:]] + [frame])]
 
 
 def enable(on):
