@@ -44,7 +44,7 @@ static void walk(struct pyb_elf *e, struct list *l, const uint8_t *data, size_t 
                 cie_at = (size_t)where;
                 cie_ok = where < len && pyb_cfi_cie(&c, cie_at, eh, &cie);
             }
-            struct pyb_elf_extent x;
+            struct pyb_elf_extent x = {.at = eh ? vaddr + at : at, .debug = !eh};
             if (cie_ok && pyb_cfi_fde(&b, at, &entry, &cie, vaddr + at, &x.start, &x.end) &&
                 x.end > x.start && x.start &&
                 !add(e, l, x))
@@ -86,9 +86,15 @@ static void walk_section(struct pyb_elf *e, struct list *l, const char *name, bo
     const struct pyb_elf_raw_section *s = pyb_elf_find_section(e, name);
     size_t len = 0;
     uint8_t *data = s ? section_bytes(e, s, &len) : NULL;
+    size_t before = l->n;
     if (data)
         walk(e, l, data, len, s->addr, eh);
-    pyb_free(e->ctx, data);
+    if (!eh && l->n > before) {
+        e->debug_frame = data;
+        e->debug_frame_len = len;
+    } else {
+        pyb_free(e->ctx, data);
+    }
 }
 
 static int compare(const void *left, const void *right)

@@ -12,4 +12,6 @@
  * ends the list there.
  */
 void pyb_elf_collect_extents(struct pyb_elf *e, bool eh_frame_hdr_good);
+/** The FDE that covers vaddr, without the memory of answers; elf_fde.c. */
+int pyb_elf_find_fde(struct pyb_elf *e, uint64_t vaddr, struct pyb_elf_extent *ret);
 #endif

@@ -113,6 +113,8 @@ static int read_fde(struct pyb_elf *e, const struct entry *entry, struct pyb_elf
     if (!pyb_cfi_cie(&c, 0, true, &cie) || !pyb_cfi_fde(&b, 0, &head, &cie, entry->fde, &ret->start,
                                                         &ret->end))
         return PYB_E_CORRUPT;
+    ret->at = entry->fde;
+    ret->debug = false;
     return ret->start == entry->start ? 0 : PYB_E_CORRUPT;
 }
 
@@ -159,6 +161,16 @@ static int find_by_extents(struct pyb_elf *e, uint64_t vaddr, bool hdr_good, str
     return 0;
 }
 
+int pyb_elf_find_fde(struct pyb_elf *e, uint64_t vaddr, struct pyb_elf_extent *ret)
+{
+    e->quiet++;
+    int rc = find_by_hdr(e, vaddr, ret);
+    if (rc != 0 && rc != PYB_E_FAULT)
+        rc = find_by_extents(e, vaddr, rc == PYB_E_NOTFOUND, ret);
+    e->quiet--;
+    return rc;
+}
+
 int pyb_elf_fde(struct pyb_elf *e, uint64_t vaddr, uint64_t *ret_start, uint64_t *ret_end)
 {
     *ret_start = *ret_end = 0;
@@ -166,12 +178,8 @@ int pyb_elf_fde(struct pyb_elf *e, uint64_t vaddr, uint64_t *ret_start, uint64_t
     if (!known) {
         if (e->source == PYB_ELF_PAGES)
             return PYB_E_NOTFOUND; // a recording answers what was asked when it was made
-        struct pyb_elf_extent x = {0, 0};
-        e->quiet++;
-        int rc = find_by_hdr(e, vaddr, &x);
-        if (rc != 0 && rc != PYB_E_FAULT)
-            rc = find_by_extents(e, vaddr, rc == PYB_E_NOTFOUND, &x);
-        e->quiet--;
+        struct pyb_elf_extent x = {0};
+        int rc = pyb_elf_find_fde(e, vaddr, &x);
         if (rc == 0) {
             *ret_start = x.start;
             *ret_end = x.end;

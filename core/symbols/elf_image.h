@@ -68,4 +68,15 @@ int pyb_elf_read(struct pyb_elf *e, uint64_t vaddr, void *buf, size_t len, size_
  * once. PYB_E_NOTFOUND when none.
  */
 int pyb_elf_fde(struct pyb_elf *e, uint64_t vaddr, uint64_t *ret_start, uint64_t *ret_end);
+/** The call frame information that covers an address: one FDE and its CIE, as bytes. */
+struct pyb_elf_cfi {
+    uint64_t start, end;          // what the FDE covers
+    bool eh;                      // of .eh_frame, else of .debug_frame
+    uint64_t fde_vaddr;           // eh: what its pc-relative pointers are relative to
+    const uint8_t *fde, *cie;
+    size_t fde_len, cie_len;
+};
+#define PYB_ELF_MAX_CFI 65536u    // bytes of an FDE or CIE
+/** As pyb_elf_fde(); the bytes are in the arena. PYB_E_CORRUPT: makes no sense, or is longer than the bound. */
+int pyb_elf_cfi(struct pyb_elf *e, uint64_t vaddr, struct pyb_arena *arena, struct pyb_elf_cfi *ret);
 #endif

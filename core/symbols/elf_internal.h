@@ -68,7 +68,8 @@ struct pyb_elf_answer {
     uint8_t type, bind;
 };
 
-struct pyb_elf_extent { uint64_t start, end; };
+/** An FDE: what it covers, and where it is: its virtual address, or (`debug`) its offset in .debug_frame. */
+struct pyb_elf_extent { uint64_t start, end, at; bool debug; };
 
 struct pyb_elf {
     struct pyb_ctx *ctx;
@@ -113,6 +114,8 @@ struct pyb_elf {
     size_t n_funcs;
     struct pyb_elf_extent *extents;     // of .debug_frame or .eh_frame, sorted
     size_t n_extents;
+    uint8_t *debug_frame;               // its bytes, unpacked; kept when it has FDEs
+    size_t debug_frame_len;
     struct pyb_map names;               // (table, offset) -> interned string
     struct pyb_map covers, fdes;        // vaddr -> answer
     struct pyb_elf_answer *answers;

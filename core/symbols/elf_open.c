@@ -38,6 +38,7 @@ void pyb_elf_free(struct pyb_elf *e)
     pyb_free(ctx, e->funcs);
     pyb_free(ctx, e->func_ends);
     pyb_free(ctx, e->extents);
+    pyb_free(ctx, e->debug_frame);
     pyb_free(ctx, e->touched_list);
     pyb_map_deinit(&e->touched);
     pyb_map_deinit(&e->names);

@@ -2,8 +2,8 @@
 /**
  * Native stacks: from the registers of one thread to its frames, by call frame information.
  *
- * Reads the target only through t->mem (its page cache), and the CFI of its files through libdw. A rule cache by pc makes the second
- * thread cheap. What the compact rules refuse (DWARF expressions) goes to libunwind on the host's machine, to libdw elsewhere. Frame pointers are
+ * Reads the target only through t->mem (its page cache), and the CFI of its files through libdw (cfi.h). A rule cache by pc makes the second
+ * thread cheap. DWARF expressions are evaluated here, with bounds (expression.h). Frame pointers are
  * a last resort, and marked. Never fails because of the target's data: a stack that ends early says where and why.
  */
 #ifndef PYB_UNWIND_UNWIND_H
@@ -22,7 +22,8 @@ void pyb_unwinder_invalidate(struct pyb_unwinder *u);
 struct pyb_unwound {
     struct pyb_native_frame *frames; // innermost first: size, pc, sp, flags, number are filled; in the caller's arena
     size_t n;
-    bool needs_registers;            // it ends only because a sleeping thread's registers are not known
+    // Registers of a sleeping thread were missed: it ends because of that, or frames are marked APPROX that would be exact with them
+    bool needs_registers;
     const char *truncated;           // NULL: the outermost frame was reached; else where it ends and why
 };
 /**
@@ -32,6 +33,11 @@ struct pyb_unwound {
 int pyb_unwind(struct pyb_unwinder *u, const struct pyb_regs *regs, uint32_t max_frames, struct pyb_arena *arena,
                struct pyb_unwound *ret, struct pyb_error *err);
 /** Counters, for tests and benchmarks. */
-struct pyb_unwind_stats { uint64_t steps, rule_hits, rules_made, by_library, by_search, by_frame_pointer; };
+struct pyb_unwind_stats {
+    uint64_t steps, rule_hits, rules_made; // frames; rules found in the cache, and made
+    uint64_t by_expression;                // DWARF expressions evaluated
+    uint64_t by_search;                    // frames found by who called (search.c)
+    uint64_t by_frame_pointer, by_scan;    // frames marked APPROX (bare.c)
+};
 const struct pyb_unwind_stats *pyb_unwinder_stats(const struct pyb_unwinder *u);
 #endif

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A thread that sleeps in the kernel shows its pc and sp only (/proc/PID/task/TID/syscall). Most frames need no more: their CFA is counted
+// from sp. Where it is counted from a register that no inner frame saved, this function's frame is found by who called it: going up the
+// stack, a return address whose call instruction leads to this very function. With the return address' place the rule can be solved for the
+// register, and the next frame is as certain as by the register itself, if nothing else on the stack fits: dead frames below may have
+// left such an address. So each candidate must unwind to the outermost frame, and one that does alone is taken without a mark.
+#include <inttypes.h>
+
+#include "unwind/walk.h"
+
+#define MAX_WORDS 8192u     // of the stack, upwards
+#define MORE_WORDS 1024u    // looked at beyond the first fit, for a second
+#define MAX_TRIES 32u       // candidates that are unwound
+#define MAX_CHAIN 100000u   // frames of one
+#define MAX_SEEN 256u
+
+struct search {
+    struct pyb_walk *w;
+    const struct pyb_rule *rule;
+    int32_t ra_offset;       // of the return address from the CFA
+    uint64_t seen[MAX_SEEN]; // stack pointers of the first fit's frames
+    size_t n_seen;
+    unsigned tries;
+};
+
+static bool find_ra_offset(const struct pyb_rule *rule, int32_t *ret)
+{
+    for (uint32_t i = 0; i < rule->n_regs; i++) {
+        if (rule->regs[i].number == rule->ra && rule->regs[i].how == PYB_RULE_AT_CFA) {
+            *ret = rule->regs[i].offset;
+            return true;
+        }
+    }
+    return false;
+}
+
+// Does the stack unwind to its end from `start`? Notes where its frames are.
+static bool reaches_end(struct search *s, const struct pyb_regs *start, uint64_t *seen, size_t *n_seen)
+{
+    struct pyb_walk inner = *s->w;
+    struct pyb_regs next;
+    inner.search_depth++;
+    pyb_walk_move(&inner, start, 0);
+    for (unsigned n = 0; n < MAX_CHAIN && inner.rc == 0; n++) {
+        if (seen && *n_seen < MAX_SEEN)
+            seen[(*n_seen)++] = inner.regs.r[inner.machine->sp];
+        enum pyb_step step = pyb_walk_next(&inner, &next);
+        if (step != PYB_STEP_OK) {
+            s->w->rc = inner.rc;
+            return step == PYB_STEP_END;
+        }
+        pyb_walk_move(&inner, &next, 0);
+    }
+    s->w->rc = inner.rc;
+    return false;
+}
+
+// The frame outside, if the return address is the one in the word at `at`.
+static bool solve(struct search *s, uint64_t at, struct pyb_regs *next)
+{
+    struct pyb_walk trial = *s->w;
+    const struct pyb_rule *rule = s->rule;
+    uint64_t cfa = at - (uint64_t)(int64_t)s->ra_offset, sp = trial.regs.r[trial.machine->sp];
+    if (cfa + (uint64_t)(int64_t)rule->low < sp || cfa <= sp)
+        return false; // what it saved would lie below its own stack pointer
+    pyb_reg_set(&trial.regs, rule->cfa_reg, cfa - (uint64_t)(int64_t)rule->cfa_offset);
+    return pyb_step_by_rule(&trial, rule, next) == PYB_STEP_OK && pyb_is_code(s->w, next->pc);
+}
+
+static bool was_seen(const struct search *s, uint64_t sp)
+{
+    for (size_t i = 0; i < s->n_seen; i++) {
+        if (s->seen[i] == sp)
+            return true;
+    }
+    return false;
+}
+
+// The first candidate from `from` on that unwinds to the end; MAX_WORDS: none.
+static unsigned find(struct search *s, unsigned from, unsigned end, bool direct, struct pyb_regs *ret)
+{
+    struct pyb_walk *w = s->w;
+    size_t width = w->machine->ptr_size;
+    uint64_t sp = (w->regs.r[w->machine->sp] + width - 1) & ~(uint64_t)(width - 1);
+    bool first = s->n_seen == 0;
+    for (unsigned i = from; i < end && w->rc == 0 && s->tries < MAX_TRIES; i++) {
+        uint64_t at = sp + i * width, pc;
+        struct pyb_call call;
+        if (!pyb_walk_word(w, at, &pc))
+            break;
+        pc &= w->machine->code_mask;
+        if (!pyb_call_before(w, pc, &call) || call.direct != direct ||
+            (direct && !pyb_call_reaches(w, &call, s->rule->function)) || !solve(s, at, ret) ||
+            was_seen(s, ret->r[w->machine->sp]))
+            continue;
+        s->tries++;
+        size_t n = 0;
+        if (reaches_end(s, ret, first ? s->seen : NULL, first ? &s->n_seen : &n))
+            return i;
+        if (first)
+            s->n_seen = 0;
+    }
+    return MAX_WORDS;
+}
+
+static enum pyb_step give_up(struct pyb_walk *w)
+{
+    w->needs_registers = true;
+    return w->rc ? PYB_STEP_STUCK
+                 : pyb_walk_stuck(w, "the frame of 0x%" PRIx64 " needs a register, and of a sleeping thread only pc and sp "
+                                     "are known", w->regs.pc);
+}
+
+enum pyb_step pyb_step_search(struct pyb_walk *w, const struct pyb_rule *rule, struct pyb_regs *next, uint32_t *flags)
+{
+    struct search s = {.w = w, .rule = rule};
+    if (rule->cfa_is_expression || w->search_depth >= 2 || !find_ra_offset(rule, &s.ra_offset) ||
+        pyb_reg_known(&w->regs, rule->cfa_reg))
+        return give_up(w);
+    unsigned at = find(&s, 0, MAX_WORDS, true, next);
+    bool exact = at < MAX_WORDS;
+    if (exact) {
+        struct pyb_regs other;
+        unsigned end = at + 1 + MORE_WORDS;
+        exact = find(&s, at + 1, end < MAX_WORDS ? end : MAX_WORDS, true, &other) == MAX_WORDS;
+    } else if (w->rc == 0) {
+        s.tries = 0;
+        at = find(&s, 0, MAX_WORDS, false, next);
+    }
+    if (at == MAX_WORDS || w->rc)
+        return give_up(w);
+    w->u->stats.by_search++;
+    if (!exact) {
+        w->needs_registers = true;
+        *flags = PYB_NATIVE_APPROX;
+    }
+    return PYB_STEP_OK;
+}
