@@ -2,11 +2,16 @@
 /**
  * Stopping threads by ptrace and letting them go, whatever happens to us.
  *
- * A helper process (the keeper) seizes and interrupts; when it ends, or its pipe to us closes, the kernel detaches and the threads run on. It
- * also lets a thread go by itself when we have not said so for PYB_STOP_MAX_MS (we are suspended, or stuck). PTRACE_SEIZE and PTRACE_INTERRUPT only; waits with WNOWAIT first, so that a
- * signal whose delivery-stop we meet is passed on and none is lost; group-stops stay group-stops (a SIGSTOPped process is still stopped
- * afterwards: PTRACE_LISTEN). The caller sees no child: __WCLONE-less clone without exit signal, reaped by us.
- * Where the kernel lets only ancestors trace (Yama 1) and the keeper is refused, the calling thread traces itself.
+ * A helper process (the keeper) seizes and interrupts; when it ends, or we do, or its socket to us closes, the kernel detaches and
+ * the threads run on. It lets all go by itself when they were held for PYB_STOP_MAX_MS (we are suspended, or stuck). Signals that
+ * are being delivered are passed on, none is lost, even if both of us are killed; a process that SIGSTOP stopped is still stopped
+ * afterwards. The caller sees no child: no SIGCHLD, nothing for wait(); Ctrl-C and Ctrl-Z do not reach the keeper.
+ *
+ * Where only ancestors may trace (Yama 1) and the keeper is refused, a thread of our own process does the same, and its end
+ * detaches as well. Then SIGCHLD does reach the host for each stop, and its patience does not help when our whole process is
+ * suspended (SIGSTOP, a debugger). A thread that does not stop in time is safe: its interrupt ends with the tracer.
+ *
+ * A stopper is used and freed by the thread that made it; that thread's end lets everything go.
  */
 #ifndef PYB_LIVE_STOP_H
 #define PYB_LIVE_STOP_H
@@ -14,7 +19,7 @@
 #include "pybraid.h"
 
 #define PYB_STOP_WAIT_MS 50   // a thread that does not stop within this is given up
-#define PYB_STOP_MAX_MS 2000  // the keeper's own patience, for --consistent of many threads too
+#define PYB_STOP_MAX_MS 2000  // the keeper's patience from the first stop on, for --consistent of many threads too
 
 struct pyb_stopper;
 struct pyb_stopped {
@@ -24,7 +29,7 @@ struct pyb_stopped {
     size_t regs_len;
     pyb_addr thread_pointer;  // 0: unknown
     bool was_group_stopped;   // SIGSTOP and the like: it stays so
-    bool in_syscall;          // stopped on its way out of an interrupted system call
+    bool in_syscall;          // stopped on its way out of a system call, interrupted or done
 };
 int pyb_stopper_new(struct pyb_ctx *ctx, int32_t pid, struct pyb_stopper **ret, struct pyb_error *err);
 /** Lets everything go first. */
@@ -34,6 +39,8 @@ void pyb_stopper_free(struct pyb_stopper *s);
  * debugger holds it; PYB_E_LIMIT: did not stop in time (uninterruptible), it is let go; PYB_E_GONE.
  */
 int pyb_stop(struct pyb_stopper *s, int32_t tid, struct pyb_stopped *ret, struct pyb_error *err);
-/** Lets it run on (detaches). PYB_E_GONE: it ended. PYB_E_LIMIT: the keeper's patience had ended, it ran meanwhile: what was read is not exact. */
+/** Lets it run on (detaches). PYB_E_GONE: it ended. PYB_E_LIMIT: it was let go before, it ran meanwhile: what was read is not exact. */
 int pyb_resume(struct pyb_stopper *s, int32_t tid, struct pyb_error *err);
+/** Trace from a thread of this process from now on, as a refusal makes it by itself; nothing may be stopped. For tests. */
+int pyb_stopper_use_thread(struct pyb_stopper *s, struct pyb_error *err);
 #endif
