@@ -16,6 +16,8 @@ enum { EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_NOENT, EXIT_PERM, EXIT_NOTPYTHON, 
 
 int cmd_record(int argc, char **argv);
 int cmd_dump(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
+int cmd_ps(int argc, char **argv);
 
 /** Exit code of an enum pyb_status. */
 int cli_exit_code(int status);

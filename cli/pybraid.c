@@ -10,6 +10,8 @@ static const struct command {
     const char *summary;
 } commands[] = {
     {"dump", cmd_dump, "the stacks of a process or core file"},
+    {"ps", cmd_ps, "the Python processes of this machine"},
+    {"doctor", cmd_doctor, "whether a process can be read here, and what helps if not"},
     {"record", cmd_record, "write what a reading needs to a file, for a bug report"},
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
