@@ -4,7 +4,8 @@
 // from sp. Where it is counted from a register that no inner frame saved, this function's frame is found by who called it: going up the
 // stack, a return address whose call instruction leads to this very function. With the return address' place the rule can be solved for the
 // register, and the next frame is as certain as by the register itself, if nothing else on the stack fits: dead frames below may have
-// left such an address. So each candidate must unwind to the outermost frame, and one that does alone is taken without a mark.
+// left such an address. So each candidate must unwind to the outermost frame, and one that does alone is taken without a mark. What is
+// found by an indirect call, or beside others that unwind as well, is marked, and the caller told that registers would help.
 #include <inttypes.h>
 
 #include "unwind/walk.h"
@@ -77,31 +78,57 @@ static bool was_seen(const struct search *s, uint64_t sp)
     return false;
 }
 
-// The first candidate from `from` on that unwinds to the end; MAX_WORDS: none.
-static unsigned find(struct search *s, unsigned from, unsigned end, bool direct, struct pyb_regs *ret)
+/** One return address on the stack that may be this frame's. */
+enum fit { NO_FIT, FITS_OTHER, FITS_INDIRECT, FITS_DIRECT };
+
+// Is the word at `at` a return address from which the stack unwinds to its end? `next`: the frame outside then.
+static enum fit try_word(struct search *s, uint64_t at, bool only_direct, struct pyb_regs *next)
+{
+    struct pyb_walk *w = s->w;
+    struct pyb_call call;
+    uint64_t pc;
+    if (!pyb_walk_word(w, at, &pc) || !pyb_call_before(w, pc & w->machine->code_mask, &call))
+        return NO_FIT;
+    bool direct = pyb_call_reaches(w, &call, s->rule->function);
+    if ((only_direct && !direct) || !solve(s, at, next) || was_seen(s, next->r[w->machine->sp]) || s->tries == MAX_TRIES)
+        return NO_FIT;
+    s->tries++;
+    bool first = direct && s->n_seen == 0;
+    size_t n = 0;
+    if (!reaches_end(s, next, first ? s->seen : NULL, first ? &s->n_seen : &n)) {
+        s->n_seen = first ? 0 : s->n_seen;
+        return NO_FIT;
+    }
+    return direct ? FITS_DIRECT : call.direct ? FITS_OTHER : FITS_INDIRECT;
+}
+
+// The lowest direct fit, else the lowest indirect one. *ret_alone: it is direct, none of any kind lies below it (a caller that jumped here is
+// no direct fit), and no other direct one above.
+static enum fit find(struct search *s, struct pyb_regs *ret, bool *ret_alone)
 {
     struct pyb_walk *w = s->w;
     size_t width = w->machine->ptr_size;
     uint64_t sp = (w->regs.r[w->machine->sp] + width - 1) & ~(uint64_t)(width - 1);
-    bool first = s->n_seen == 0;
-    for (unsigned i = from; i < end && w->rc == 0 && s->tries < MAX_TRIES; i++) {
-        uint64_t at = sp + i * width, pc;
-        struct pyb_call call;
-        if (!pyb_walk_word(w, at, &pc))
-            break;
-        pc &= w->machine->code_mask;
-        if (!pyb_call_before(w, pc, &call) || call.direct != direct ||
-            (direct && !pyb_call_reaches(w, &call, s->rule->function)) || !solve(s, at, ret) ||
-            was_seen(s, ret->r[w->machine->sp]))
+    enum fit best = NO_FIT;
+    unsigned end = MAX_WORDS;
+    *ret_alone = true;
+    for (unsigned i = 0; i < end && w->rc == 0 && s->tries < MAX_TRIES; i++) {
+        struct pyb_regs next;
+        enum fit fit = try_word(s, sp + i * width, best == FITS_DIRECT, &next);
+        if (fit == NO_FIT)
             continue;
-        s->tries++;
-        size_t n = 0;
-        if (reaches_end(s, ret, first ? s->seen : NULL, first ? &s->n_seen : &n))
-            return i;
-        if (first)
-            s->n_seen = 0;
+        *ret_alone = *ret_alone && best == NO_FIT && fit == FITS_DIRECT;
+        if (best == FITS_DIRECT)
+            break;
+        if (fit == FITS_DIRECT || (fit == FITS_INDIRECT && best == NO_FIT)) {
+            best = fit;
+            *ret = next;
+        }
+        if (fit == FITS_DIRECT)
+            end = i + MORE_WORDS < MAX_WORDS ? i + MORE_WORDS : MAX_WORDS;
     }
-    return MAX_WORDS;
+    *ret_alone = *ret_alone && best == FITS_DIRECT && s->tries < MAX_TRIES;
+    return w->rc ? NO_FIT : best;
 }
 
 static enum pyb_step give_up(struct pyb_walk *w)
@@ -118,17 +145,8 @@ enum pyb_step pyb_step_search(struct pyb_walk *w, const struct pyb_rule *rule, s
     if (rule->cfa_is_expression || w->search_depth >= 2 || !find_ra_offset(rule, &s.ra_offset) ||
         pyb_reg_known(&w->regs, rule->cfa_reg))
         return give_up(w);
-    unsigned at = find(&s, 0, MAX_WORDS, true, next);
-    bool exact = at < MAX_WORDS;
-    if (exact) {
-        struct pyb_regs other;
-        unsigned end = at + 1 + MORE_WORDS;
-        exact = find(&s, at + 1, end < MAX_WORDS ? end : MAX_WORDS, true, &other) == MAX_WORDS;
-    } else if (w->rc == 0) {
-        s.tries = 0;
-        at = find(&s, 0, MAX_WORDS, false, next);
-    }
-    if (at == MAX_WORDS || w->rc)
+    bool exact;
+    if (find(&s, next, &exact) == NO_FIT)
         return give_up(w);
     w->u->stats.by_search++;
     if (!exact) {
