@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "api/findings.h"
 #include "base/error.h"
 
 #define MAX_NATIVE_FRAMES 1000000u
@@ -130,6 +131,8 @@ int pyb_dump(struct pyb_session *s, const struct pyb_dump_options *options, cons
         code = dump_core(&d, &o, err);
     else
         code = pyb_fail(err, PYB_E_USAGE, "only a live process or a core can be dumped: this session has another kind of target");
+    if (code == 0 && (o.flags & PYB_DUMP_FINDINGS) && o.n_tids == 0)
+        code = pyb_findings_make(&d.r, err);
     pyb_stopper_free(d.stopper);
     pyb_free(&s->ctx, d.pages.pages);
     return pyb_reading_end(&d.r, code, ret);

@@ -82,6 +82,8 @@ int pyb_instance_iter_init(struct pyb_python *py, pyb_addr object, struct pyb_di
 /** An instance attribute: of its dict, else of a slot. PYB_E_NOTFOUND. */
 int pyb_instance_attr(struct pyb_python *py, pyb_addr object, const char *name, pyb_addr *ret,
                       struct pyb_error *err);
+/** The value of an int object that fits 64 bits (thread_name.c); false: it does not, is negative, or is no int. */
+bool pyb_small_int(struct pyb_python *py, pyb_addr object, uint64_t *ret);
 /** Calls back for each attribute of its dict in order; a result other than 0 ends it and is returned. */
 int pyb_instance_attrs(struct pyb_python *py, pyb_addr object,
                        int (*each)(void *ctx, pyb_addr key, pyb_addr value), void *ctx,

@@ -9,8 +9,7 @@
 
 #define MAX_NAME 1000 // characters
 
-// The value of an int object that is an ident: at most three digits, or a 2.7 int. False: it is neither, or negative.
-static bool ident_of(struct pyb_python *py, pyb_addr object, uint64_t *ret)
+bool pyb_small_int(struct pyb_python *py, pyb_addr object, uint64_t *ret)
 {
     const struct pyb_layout *l = &py->layout;
     struct pyb_memory *m = py->target->mem;
@@ -23,6 +22,8 @@ static bool ident_of(struct pyb_python *py, pyb_addr object, uint64_t *ret)
         pyb_addr at = pyb_field_at(object, l->oldint_ival);
         return at && pyb_read_ptr(m, at, ret, none) == 0;
     }
+    if (!pyb_type_has(type, l->tpflags_long_subclass))
+        return false;
     if (l->int_model == PYB_INT_TAG) {
         uint64_t tag;
         if (pyb_field_uint(py, object, l->int_lv_tag, &tag, none) || (tag & 3) == 2)
@@ -80,7 +81,7 @@ static void name_by_dict(struct pyb_python *py, struct pyb_arena *arena, struct 
     for (size_t i = 0; i < PYB_MAX_THREADS && pyb_dict_next(py, &it, &key, &value, NULL) == 1; i++) {
         uint64_t ident;
         uintptr_t index;
-        if (ident_of(py, key, &ident) && pyb_map_get(by_ident, ident, &index) && !items[index].name)
+        if (pyb_small_int(py, key, &ident) && pyb_map_get(by_ident, ident, &index) && !items[index].name)
             items[index].name = name_of(py, arena, value);
     }
 }

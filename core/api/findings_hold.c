@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who holds the locks that are waited for. A recursive lock says it itself; of others a thread is known to hold one when it is inside
+// `with` on it. Who called acquire() without `with` is recorded nowhere, and not guessed.
+#include <string.h>
+
+#include "api/findings_internal.h"
+#include "base/error.h"
+#include "interp/lock_stack.h"
+
+#define MAX_WITHS 32          // nested in one frame
+#define MAX_FRAMES 200000u    // looked through in all
+
+static uint32_t by_ident(const struct pyb_findings *f, pyb_addr ident)
+{
+    for (uint32_t i = 0; ident && i < f->n; i++) {
+        if (f->w[i].thread->has_python && f->w[i].thread->ident == ident)
+            return i;
+    }
+    return PYB_NOBODY;
+}
+
+static bool is_wanted(const struct pyb_findings *f, pyb_addr lock)
+{
+    for (uint32_t i = 0; i < f->n; i++) {
+        const struct pyb_waiter *w = &f->w[i];
+        if (w->kind == PYB_WAIT_LOCK && w->is_lock && w->object == lock && (w->on == PYB_NOBODY || !w->taken))
+            return true;
+    }
+    return false;
+}
+
+// Condition.wait() lets the lock go that its caller is inside `with` on.
+static bool is_let_go(struct pyb_findings *f, const struct pyb_thread *t, uint32_t frame, pyb_addr lock)
+{
+    for (uint32_t i = 0; i < frame; i++) {
+        const struct pyb_frame *inner = &t->frames[i];
+        const struct pyb_code *code;
+        const char *scope;
+        pyb_addr self, own;
+        if (inner->kind != PYB_FRAME_PYTHON || !inner->func || strcmp(inner->func, "wait") != 0)
+            continue;
+        struct pyb_pyframe at = {.addr = inner->frame, .code = inner->code, .lasti = inner->lasti};
+        if (pyb_code_get(f->r->py, at.code, &code, NULL) == 0 &&
+            pyb_frame_lookup(f->r->py, &at, code, "self", &self, &scope, NULL) == 0 && pyb_lock_of(f->r->py, self, &own, NULL) == 0 &&
+            own == lock)
+            return true;
+    }
+    return false;
+}
+
+static void note_holder(struct pyb_findings *f, uint32_t holder, uint32_t frame, const struct pyb_with *with, pyb_addr lock)
+{
+    const struct pyb_thread *t = f->w[holder].thread;
+    for (uint32_t i = 0; i < f->n; i++) {
+        struct pyb_waiter *w = &f->w[i];
+        if (w->kind != PYB_WAIT_LOCK || !w->is_lock || w->object != lock || !w->lock.taken || w->taken)
+            continue;
+        if (w->on != PYB_NOBODY && w->on != holder)
+            continue; // the lock itself names another
+        if (w->lock.recursive && w->on == PYB_NOBODY)
+            continue; // its owner is not here
+        w->on = holder;
+        w->taken = &t->frames[frame];
+        w->taken_line = with->line;
+    }
+}
+
+// The frame is where it was, all those inside of it too. A thread that runs may leave it any moment: it is looked at afresh, before and
+// after; as long as those who wait sleep, the lock is not released.
+static bool still_there(struct pyb_findings *f, uint32_t thread, uint32_t frame)
+{
+    const struct pyb_waiter *w = &f->w[thread];
+    uint32_t depth = 0;
+    for (uint32_t i = 0; i <= frame; i++)
+        depth += w->thread->frames[i].kind == PYB_FRAME_PYTHON;
+    if (!w->sleep.known && !f->r->s->target.is_core)
+        pyb_python_invalidate(f->r->py);
+    return pyb_frames_same(f, w->thread, depth);
+}
+
+static int search_frame(struct pyb_findings *f, uint32_t thread, uint32_t frame)
+{
+    const struct pyb_frame *at = &f->w[thread].thread->frames[frame];
+    struct pyb_pyframe python = {.addr = at->frame, .code = at->code, .lasti = at->lasti};
+    struct pyb_with withs[MAX_WITHS];
+    struct pyb_value_stack stack;
+    const struct pyb_code *code;
+    if (pyb_code_get(f->r->py, at->code, &code, NULL) != 0 ||
+        pyb_value_stack_read(f->r->py, &python, code, &stack, NULL) != 0)
+        return 0;
+    const size_t n = pyb_withs(f->r->py, &python, code, &stack, withs, MAX_WITHS);
+    for (size_t i = 0; i < n; i++) {
+        pyb_addr lock;
+        if (pyb_lock_of(f->r->py, withs[i].manager, &lock, NULL) == 0 && is_wanted(f, lock) &&
+            !is_let_go(f, f->w[thread].thread, frame, lock) && still_there(f, thread, frame))
+            note_holder(f, thread, frame, &withs[i], lock);
+    }
+    return pyb_ctx_check(f->r->py->target->ctx, f->err);
+}
+
+static bool any_wanted(const struct pyb_findings *f)
+{
+    for (uint32_t i = 0; i < f->n; i++) {
+        if (f->w[i].kind == PYB_WAIT_LOCK && f->w[i].is_lock)
+            return true;
+    }
+    return false;
+}
+
+int pyb_holders_find(struct pyb_findings *f)
+{
+    uint32_t budget = MAX_FRAMES;
+    for (uint32_t i = 0; i < f->n; i++) {
+        struct pyb_waiter *w = &f->w[i];
+        if (w->kind == PYB_WAIT_LOCK && w->is_lock && w->lock.owner)
+            w->on_ident = w->lock.owner;
+        w->on = by_ident(f, w->on_ident);
+    }
+    if (!any_wanted(f))
+        return 0;
+    for (uint32_t i = 0; i < f->n; i++) {
+        const struct pyb_thread *t = f->w[i].thread;
+        for (uint32_t k = 0; k < t->n_frames && budget > 0 && f->w[i].usable; k++) {
+            if (t->frames[k].kind != PYB_FRAME_PYTHON)
+                continue;
+            budget--;
+            int rc = search_frame(f, i, k);
+            if (rc)
+                return rc;
+        }
+    }
+    return 0;
+}
