@@ -16,6 +16,7 @@ enum { EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_NOENT, EXIT_PERM, EXIT_NOTPYTHON, 
 
 int cmd_record(int argc, char **argv);
 int cmd_dump(int argc, char **argv);
+int cmd_watch(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_ps(int argc, char **argv);
 
@@ -40,6 +41,8 @@ struct cli_out {
 enum cli_color { CLI_COLOR_AUTO, CLI_COLOR_ALWAYS, CLI_COLOR_NEVER };
 /** "auto", "always", "never"; false: none of these. */
 bool cli_parse_color(const char *word, enum cli_color *ret);
+/** What CLI_COLOR_AUTO means for a stream: a terminal, no NO_COLOR, no TERM=dumb. */
+bool cli_wants_color(const struct cli_out *o, enum cli_color color);
 /** Opens `path` (NULL or "-": stdout). auto: a terminal, no NO_COLOR, no TERM=dumb. 0 or an exit code, the failure said. */
 int cli_open(struct cli_out *o, const char *path, enum cli_color color);
 /** pyb_write_fn; ctx is the cli_out. */

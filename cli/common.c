@@ -76,7 +76,7 @@ bool cli_parse_color(const char *word, enum cli_color *ret)
     return false;
 }
 
-static bool wants_color(const struct cli_out *o, enum cli_color color)
+bool cli_wants_color(const struct cli_out *o, enum cli_color color)
 {
     const char *none = getenv("NO_COLOR"), *term = getenv("TERM");
     if (color != CLI_COLOR_AUTO)
@@ -95,7 +95,7 @@ int cli_open(struct cli_out *o, const char *path, enum cli_color color)
             return errno == EACCES || errno == EPERM ? EXIT_PERM : EXIT_FAILED;
         }
     }
-    o->color = wants_color(o, color);
+    o->color = cli_wants_color(o, color);
     return EXIT_OK;
 }
 

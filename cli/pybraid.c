@@ -12,6 +12,7 @@ static const struct command {
     {"dump", cmd_dump, "the stacks of a process or core file"},
     {"ps", cmd_ps, "the Python processes of this machine"},
     {"doctor", cmd_doctor, "whether a process can be read here, and what helps if not"},
+    {"watch", cmd_watch, "run a command, and when it is stuck say where and end it"},
     {"record", cmd_record, "write what a reading needs to a file, for a bug report"},
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -162,12 +162,15 @@ static bool has_ended(const struct watch_proc *p)
     return p->state == 'Z' || p->state == 'X';
 }
 
-size_t watch_tree_living(const struct watch_tree *t)
+size_t watch_tree_refresh(struct watch_tree *t)
 {
     size_t n = 0;
-    for (size_t i = 0; i < t->n; i++)
-        n += !has_ended(&t->procs[i]);
-    return n;
+    for (size_t i = 0; i < t->n; i++) {
+        struct watch_proc now;
+        if (read_proc(t->procs[i].pid, &now) && now.start == t->procs[i].start && !has_ended(&now))
+            t->procs[n++] = now;
+    }
+    return t->n = n;
 }
 
 // By a pidfd that is known to be of this very process, so that no other gets the signal.
@@ -186,11 +189,14 @@ static bool send_to(const struct watch_proc *p, int signal_number)
     return sent;
 }
 
-size_t watch_tree_signal(const struct watch_tree *t, int signal_number)
+size_t watch_tree_signal(const struct watch_tree *t, int signal_number, bool stopped)
 {
     size_t n = 0;
-    for (size_t i = 0; i < t->n; i++)
-        n += !has_ended(&t->procs[i]) && send_to(&t->procs[i], signal_number);
+    for (size_t i = 0; i < t->n; i++) {
+        const struct watch_proc *p = &t->procs[i];
+        if (!has_ended(p) && (p->state == 'T' || !stopped))
+            n += send_to(p, signal_number);
+    }
     return n;
 }
 

@@ -29,10 +29,13 @@ bool watch_tree_read(int32_t root, bool whole, struct watch_tree *ret);
 void watch_tree_free(struct watch_tree *t);
 /** The same process in another picture, or NULL. */
 const struct watch_proc *watch_tree_find(const struct watch_tree *t, int32_t pid, uint64_t start);
-/** Sends a signal to each that has not ended; one whose pid is another process' by now is left alone. Returns how many got it. */
-size_t watch_tree_signal(const struct watch_tree *t, int signal_number);
-/** Those that have not ended (no zombies). */
-size_t watch_tree_living(const struct watch_tree *t);
+/**
+ * Sends a signal to each that has not ended (with `stopped`, only to those stopped by one); one whose pid is another process' by now
+ * is left alone. Returns how many got it.
+ */
+size_t watch_tree_signal(const struct watch_tree *t, int signal_number, bool stopped);
+/** Looks at each again and drops those that have ended, zombies too. Returns how many are left. */
+size_t watch_tree_refresh(struct watch_tree *t);
 
 /** Notices when nothing happens in a tree. */
 struct watch_idle {

@@ -385,6 +385,12 @@ PYB_API int pyb_json(const struct pyb_process *p, pyb_write_fn write, void *ctx)
 PYB_API int pyb_record(struct pyb_session *s, const struct pyb_native_stack *native, size_t n, const char *path,
                        struct pyb_error *err);
 
+/**
+ * Writes an ELF core of a live process (64 bit), which is stopped meanwhile and goes on afterwards: what the kernel would write with its
+ * default coredump_filter; pages of zeros become holes. `path` appears when the core is whole, readable for its owner only.
+ */
+PYB_API int pyb_write_core(struct pyb_session *s, const char *path, struct pyb_error *err);
+
 #ifdef __cplusplus
 }
 #endif

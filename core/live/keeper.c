@@ -28,7 +28,7 @@ struct entry {
 };
 // Mapped whole, touched as far as it is used.
 struct pyb_keeper_table {
-    uint64_t since_ns; // when the first of those held was stopped
+    uint64_t since_ns; // when the first of those held was stopped, or it was last asked to stay
     size_t n, n_held;
     struct entry entries[PYB_MAX_TASKS];
 };
@@ -150,6 +150,14 @@ static void resume(struct pyb_keeper *k, int32_t tid, struct pyb_keeper_reply *r
         reply->code = release(k, e) == PYB_TRACE_STOPPED ? 0 : PYB_E_GONE;
 }
 
+static void stay(struct pyb_keeper *k, struct pyb_keeper_reply *reply)
+{
+    reply->code = k->table->n_held ? 0 : PYB_E_LIMIT;
+    k->table->since_ns = pyb_trace_now_ns();
+    if (k->table->n_held)
+        set_alarm(k, PYB_STOP_MAX_MS + LAST_WORD_MS);
+}
+
 // False: nobody is there any more, or it has to end.
 static bool answer(struct pyb_keeper *k)
 {
@@ -163,6 +171,8 @@ static bool answer(struct pyb_keeper *k)
     reply.serial = q.serial;
     if (q.op == PYB_KEEPER_STOP)
         stop(k, q.tid, &reply);
+    else if (q.op == PYB_KEEPER_STAY)
+        stay(k, &reply);
     else
         resume(k, q.tid, &reply);
     if (k->table->n_held == 0)

@@ -3,7 +3,7 @@
  * The keeper: what traces on our behalf, and whose end lets everything go. Internal to core/live.
  *
  * It answers requests that come over a socket of packets, one at a time, and ends when that is closed. It lets all threads go
- * PYB_STOP_MAX_MS after the first of them was stopped. A thread that cannot be let go now (pending interrupt in an uninterruptible
+ * PYB_STOP_MAX_MS after the first of them was stopped, or after it was last asked to stay. A thread that cannot be let go now (pending interrupt in an uninterruptible
  * sleep, being killed) keeps an interrupt that would stop it later; only the end of its tracer takes that away. So the keeper ends once
  * it holds no other thread, and until then looks at such threads every few milliseconds. A new one is started for what comes.
  */
@@ -11,7 +11,7 @@
 #define PYB_LIVE_KEEPER_H
 #include "live/stop.h"
 
-enum pyb_keeper_op { PYB_KEEPER_STOP, PYB_KEEPER_RESUME };
+enum pyb_keeper_op { PYB_KEEPER_STOP, PYB_KEEPER_RESUME, PYB_KEEPER_STAY };
 struct pyb_keeper_request {
     uint32_t serial;
     int32_t op, tid;

@@ -323,6 +323,14 @@ int pyb_stop(struct pyb_stopper *s, int32_t tid, struct pyb_stopped *ret, struct
     return 0;
 }
 
+int pyb_stop_stay(struct pyb_stopper *s, struct pyb_error *err)
+{
+    struct pyb_keeper_reply reply;
+    if (s->fd >= 0 && ask(s, PYB_KEEPER_STAY, 0, &reply) && reply.code == 0)
+        return 0;
+    return pyb_fail(err, PYB_E_LIMIT, "the threads of process %d were held for too long: they were let go", s->pid);
+}
+
 int pyb_resume(struct pyb_stopper *s, int32_t tid, struct pyb_error *err)
 {
     struct pyb_keeper_reply reply = {.code = PYB_E_LIMIT};

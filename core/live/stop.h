@@ -39,6 +39,8 @@ void pyb_stopper_free(struct pyb_stopper *s);
  * debugger holds it; PYB_E_LIMIT: did not stop in time (uninterruptible), it is let go; PYB_E_GONE.
  */
 int pyb_stop(struct pyb_stopper *s, int32_t tid, struct pyb_stopped *ret, struct pyb_error *err);
+/** More patience for those that are stopped: PYB_STOP_MAX_MS from now. PYB_E_LIMIT: it had ended, they ran meanwhile. */
+int pyb_stop_stay(struct pyb_stopper *s, struct pyb_error *err);
 /** Lets it run on (detaches). PYB_E_GONE: it ended. PYB_E_LIMIT: it was let go before, it ran meanwhile: what was read is not exact. */
 int pyb_resume(struct pyb_stopper *s, int32_t tid, struct pyb_error *err);
 /** Trace from a thread of this process from now on, as a refusal makes it by itself; nothing may be stopped. For tests. */

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "watch_report.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "escape.h"
+#include "proc.h"
+
+#define MAX_GROUPS 40      // lines of one process in the summary
+#define GROUP_TIDS 6       // named in one of them
+#define COMMAND_COLUMNS 100
+#define BOLD "\033[1m"
+#define WARN "\033[1;33m"
+#define PLAIN "\033[0m"
+
+void watch_duration(char *buf, size_t size, int64_t ns)
+{
+    long seconds = (long)((ns + 50000000) / 1000000000), tenths = (long)((ns + 50000000) / 100000000 % 10);
+    if (seconds >= 3600)
+        proc_format(buf, size, "%ld h %ld min", seconds / 3600, seconds / 60 % 60);
+    else if (seconds >= 600)
+        proc_format(buf, size, "%ld min %ld s", seconds / 60, seconds % 60);
+    else if (tenths)
+        proc_format(buf, size, "%ld.%ld s", seconds, tenths);
+    else
+        proc_format(buf, size, "%ld s", seconds);
+}
+
+static const struct watch_look *last_look(const struct watch_report *r)
+{
+    return r->looks[WATCH_LOOKS - 1];
+}
+
+void watch_report_headline(struct cli_out *o, const struct watch_report *r)
+{
+    char limit[64];
+    watch_duration(limit, sizeof(limit), r->limit_ns);
+    cli_printf(o, r->cause == WATCH_TIMEOUT ? "no end after %s: " : "nothing happened for %s: ", limit);
+    const char *command = r->name;
+    for (size_t i = 0; i < last_look(r)->n; i++) {
+        if (last_look(r)->seen[i].proc.pid == r->pid)
+            command = last_look(r)->seen[i].command;
+    }
+    (void)cli_escaped(o, command, COMMAND_COLUMNS);
+}
+
+static void times_of_looks(struct cli_out *o, const struct watch_report *r)
+{
+    int n = 0;
+    cli_printf(o, "  looked at after ");
+    for (size_t i = 0; i < WATCH_LOOKS; i++) {
+        char text[64];
+        if (!r->looks[i])
+            continue;
+        watch_duration(text, sizeof(text), r->looks[i]->at_ns);
+        cli_printf(o, "%s%s", n == 0 ? "" : i + 1 == WATCH_LOOKS ? " and " : ", ", text);
+        n++;
+    }
+    cli_printf(o, "\n");
+}
+
+static bool has_moved(const struct watch_thread *t)
+{
+    return t->motion == WATCH_MOVING || t->motion == WATCH_LATELY;
+}
+
+static void earlier_stack(struct cli_out *o, const struct watch_look *look, const struct watch_seen *seen,
+                          const struct watch_thread *t)
+{
+    const struct watch_thread *old = watch_seen_find(watch_look_find(look, seen), t);
+    char at[64];
+    if (!old || !old->text)
+        return;
+    watch_duration(at, sizeof(at), look->at_ns);
+    cli_printf(o, "Thread %d%s%s, earlier: after %s\n%s", t->tid, t->name ? ": " : "", t->name ? t->name : "", at, old->text);
+}
+
+// Of threads that moved, where they were before.
+static void earlier(struct cli_out *o, const struct watch_report *r, const struct watch_seen *seen)
+{
+    for (uint32_t k = 0; k < seen->n_threads; k++) {
+        const struct watch_thread *t = &seen->threads[k];
+        for (size_t i = WATCH_LOOKS - 1; has_moved(t) && i-- > 0;)
+            earlier_stack(o, r->looks[i], seen, t);
+    }
+}
+
+static void one_line(struct cli_out *o, const struct watch_seen *s)
+{
+    cli_printf(o, "  %d ", s->proc.pid);
+    (void)cli_escaped(o, s->command, COMMAND_COLUMNS);
+}
+
+static const char *state_word(char state)
+{
+    switch (state) {
+    case 'R': return "running";
+    case 'S': return "asleep";
+    case 'D': return "uninterruptible";
+    case 'T': return "stopped by a signal";
+    case 't': return "stopped by a debugger";
+    case 'Z': return "ended, its parent has not asked for its exit code";
+    default: return "in an unknown state";
+    }
+}
+
+static void without_stacks(struct cli_out *o, const struct watch_seen *s)
+{
+    cli_printf(o, "%s%s", s->failure ? "not readable: " : "no Python, ", s->failure ? s->failure : "");
+    cli_printf(o, "%s%s%s%s\n", s->failure ? "; " : "", state_word(s->proc.state), s->waits_in ? " in " : "",
+               s->waits_in ? s->waits_in : "");
+}
+
+void watch_report_stacks(struct cli_out *o, const struct watch_report *r)
+{
+    for (size_t i = 0; r->every_look && i + 1 < WATCH_LOOKS; i++) {
+        char at[64];
+        if (!r->looks[i])
+            continue;
+        watch_duration(at, sizeof(at), r->looks[i]->at_ns);
+        cli_printf(o, "After %s:\n\n", at);
+        for (size_t k = 0; k < r->looks[i]->n; k++)
+            cli_printf(o, "%s%s", r->looks[i]->seen[k].text ? r->looks[i]->seen[k].text : "",
+                       r->looks[i]->seen[k].text ? "\n" : "");
+    }
+    char at[64];
+    watch_duration(at, sizeof(at), last_look(r)->at_ns);
+    if (r->every_look)
+        cli_printf(o, "After %s:\n\n", at);
+    for (size_t i = 0; i < last_look(r)->n; i++) {
+        const struct watch_seen *s = &last_look(r)->seen[i];
+        if (!s->text)
+            continue;
+        cli_printf(o, "%s", s->text);
+        if (!r->every_look)
+            earlier(o, r, s);
+        cli_printf(o, "\n");
+    }
+}
+
+// "same place in all 3 looks, no CPU"
+static void verdict(struct cli_out *o, const struct watch_report *r, const struct watch_thread *t)
+{
+    int looks = 0;
+    for (size_t i = 0; i < WATCH_LOOKS; i++)
+        looks += r->looks[i] != NULL;
+    switch (t->motion) {
+    case WATCH_SAME:
+        cli_printf(o, "same place in %s %d looks", looks == 2 ? "both" : "all", looks);
+        break;
+    case WATCH_LATELY:
+        cli_printf(o, "same place in the last 2 looks, elsewhere before");
+        break;
+    case WATCH_NEW:
+        cli_printf(o, "same place in the last 2 looks, started after the first");
+        break;
+    case WATCH_MOVING:
+        cli_printf(o, "moving");
+        break;
+    default:
+        cli_printf(o, "seen in the last look only");
+    }
+    if (t->cpu >= 0.02)
+        cli_printf(o, ", %.0f %% CPU", t->cpu * 100);
+    else if (t->woke > 0 && t->motion != WATCH_MOVING)
+        cli_printf(o, ", but it woke up in between");
+    else if (t->cpu >= 0)
+        cli_printf(o, ", no CPU used");
+}
+
+static char *place_and_verdict(const struct watch_report *r, const struct watch_thread *t)
+{
+    char *ret = NULL;
+    size_t size;
+    struct cli_out out = {.file = open_memstream(&ret, &size)};
+    if (!out.file)
+        return NULL;
+    cli_printf(&out, "%s\n        ", t->where ? t->where : "?");
+    verdict(&out, r, t);
+    if (t->inside && has_moved(t))
+        cli_printf(&out, "; all the time inside %s", t->inside);
+    return fclose(out.file) == 0 ? ret : NULL;
+}
+
+struct group {
+    char *text;
+    const struct watch_thread *first[GROUP_TIDS];
+    size_t n;
+};
+
+static void put_group(struct cli_out *o, const struct group *g)
+{
+    cli_printf(o, "    ");
+    for (size_t i = 0; i < g->n && i < GROUP_TIDS; i++)
+        cli_printf(o, "%s%d%s%s", i ? ", " : "", g->first[i]->tid, g->first[i]->name ? " " : "",
+                   g->first[i]->name ? g->first[i]->name : "");
+    if (g->n > GROUP_TIDS)
+        cli_printf(o, " and %zu more", g->n - GROUP_TIDS);
+    cli_printf(o, ": %s\n", g->text);
+}
+
+// Threads at the same place of which the same is said make one line.
+static void threads(struct cli_out *o, const struct watch_report *r, const struct watch_seen *s)
+{
+    struct group groups[MAX_GROUPS];
+    size_t n = 0, left = 0;
+    for (uint32_t k = 0; k < s->n_threads; k++) {
+        char *text = place_and_verdict(r, &s->threads[k]);
+        size_t i = 0;
+        while (text && i < n && strcmp(groups[i].text, text) != 0)
+            i++;
+        if (!text || i == MAX_GROUPS) {
+            left++;
+            free(text);
+            continue;
+        }
+        if (i < n)
+            free(text);
+        else
+            groups[n++] = (struct group){.text = text};
+        if (groups[i].n < GROUP_TIDS)
+            groups[i].first[groups[i].n] = &s->threads[k];
+        groups[i].n++;
+    }
+    for (size_t i = 0; i < n; i++) {
+        put_group(o, &groups[i]);
+        free(groups[i].text);
+    }
+    if (left)
+        cli_printf(o, "    and %zu more threads, at other places\n", left);
+}
+
+void watch_report_summary(struct cli_out *o, const struct watch_report *r)
+{
+    const char *begin = o->color ? BOLD : "", *end = o->color ? PLAIN : "";
+    cli_printf(o, "%spybraid watch: ", o->color ? WARN : "");
+    watch_report_headline(o, r);
+    cli_printf(o, "%s\n", end);
+    times_of_looks(o, r);
+    for (size_t i = 0; i < last_look(r)->n; i++) {
+        const struct watch_seen *s = &last_look(r)->seen[i];
+        cli_printf(o, "%s", begin);
+        one_line(o, s);
+        cli_printf(o, "%s%s", end, s->text ? "\n" : "\n    ");
+        if (s->text)
+            threads(o, r, s);
+        else
+            without_stacks(o, s);
+    }
+}
+
+static const char *motion_word(enum watch_motion motion)
+{
+    static const char *const words[] = {"unknown", "same", "lately", "moving", "new"};
+    return words[motion];
+}
+
+static void json_threads(struct cli_out *o, const struct watch_seen *s)
+{
+    cli_printf(o, ", \"threads\": [");
+    for (uint32_t k = 0; k < s->n_threads; k++) {
+        const struct watch_thread *t = &s->threads[k];
+        cli_printf(o, "%s{\"tid\": %d, \"motion\": \"%s\", \"common_frames\": %u, ", k ? ", " : "", t->tid,
+                   motion_word(t->motion), t->n_common);
+        if (t->cpu >= 0)
+            cli_printf(o, "\"cpu\": %.3f, \"woke\": %llu, \"inside\": ", t->cpu, (unsigned long long)t->woke);
+        else
+            cli_printf(o, "\"cpu\": null, \"woke\": null, \"inside\": ");
+        cli_json_string(o, t->inside);
+        cli_printf(o, "}");
+    }
+    cli_printf(o, "]");
+}
+
+static void json_process(struct cli_out *o, const struct watch_report *r, size_t look, const struct watch_seen *s)
+{
+    cli_printf(o, "{\"watch\": {\"look\": %zu, \"elapsed\": %.3f, \"cause\": \"%s\", \"limit\": %.3f, \"parent\": %d, ", look + 1,
+               (double)r->looks[look]->at_ns / 1e9, r->cause == WATCH_TIMEOUT ? "timeout" : "idle", (double)r->limit_ns / 1e9,
+               s->proc.ppid);
+    cli_printf(o, "\"state\": \"%c\", \"command_line\": ", s->proc.state);
+    cli_json_string(o, s->command);
+    cli_printf(o, ", \"python\": %s, \"failure\": ", s->python ? "true" : "false");
+    cli_json_string(o, s->failure);
+    cli_printf(o, ", \"waits_in\": ");
+    cli_json_string(o, s->waits_in);
+    json_threads(o, s);
+    cli_printf(o, "}, ");
+    if (s->json && s->json[0] == '{') {
+        (void)cli_write(o, s->json + 1, strlen(s->json) - 1);
+        return;
+    }
+    cli_printf(o, "\"schema\": 1, \"tool\": \"pybraid %s\", \"process\": {\"pid\": %d, \"core\": null, \"executable\": null, "
+                  "\"python\": null, \"free_threaded\": null, \"debug_build\": null, \"command\": null}, \"threads\": []}\n",
+               pyb_version(), s->proc.pid);
+}
+
+void watch_report_json(struct cli_out *o, const struct watch_report *r)
+{
+    for (size_t i = 0; i < WATCH_LOOKS; i++) {
+        for (size_t k = 0; r->looks[i] && k < r->looks[i]->n; k++)
+            json_process(o, r, i, &r->looks[i]->seen[k]);
+    }
+}
