@@ -52,7 +52,8 @@ struct facts {
     char target_label[128];
     char tracer_name[64];
     // answers: an errno, 0 for yes, -1 when not tried
-    int maps;                   // may look (PTRACE_MODE_READ)
+    int look;                   // may look (PTRACE_MODE_READ)
+    int maps;                   // may see what is mapped: the same, and since Linux 6.15 CAP_PERFMON does, too
     int mem;                    // may read memory by /proc/PID/mem (PTRACE_MODE_ATTACH)
     int vm;                     // may read memory by process_vm_readv (PTRACE_MODE_ATTACH)
     int own_vm;                 // process_vm_readv of ourselves: only a seccomp filter, or an old kernel, denies it

@@ -89,7 +89,7 @@ void facts_own(const char *root, struct facts *f)
     char path[300], host[80] = "";
     struct stat st;
     (void)gethostname(host, sizeof(host) - 1); // "" will do
-    *f = (struct facts){.maps = -1, .mem = -1, .vm = -1};
+    *f = (struct facts){.look = -1, .maps = -1, .mem = -1, .vm = -1};
     where_find(root, getenv("KUBERNETES_SERVICE_HOST"), host, &f->where);
     if (!proc_status_read(root, "self", &f->own))
         f->own = (struct proc_status){.uid = {getuid(), geteuid(), geteuid()}, .gid = {getgid(), getegid(), getegid()}, .seccomp = -1};
@@ -154,7 +154,7 @@ static bool is_hidden(const char *root, int32_t pid)
 
 void facts_process(const char *root, int32_t pid, struct facts *f)
 {
-    char who[16], link[512];
+    char who[16], link[512], target[1];
     proc_format(who, sizeof(who), "%d", pid);
     f->pid = pid;
     f->exists = proc_status_read(root, who, &f->target);
@@ -163,7 +163,6 @@ void facts_process(const char *root, int32_t pid, struct facts *f)
         return;
     }
     proc_format(link, sizeof(link), "%s/proc/%d/exe", root, pid);
-    char target[1];
     f->kernel_thread = f->target.state != 'Z' && readlink(link, target, sizeof(target)) < 0 && errno == ENOENT &&
                        f->target.tgid == pid;
     f->relation = relation_to(root, pid);
@@ -175,6 +174,8 @@ void facts_process(const char *root, int32_t pid, struct facts *f)
         if (proc_status_read(root, who, &tracer))
             proc_format(f->tracer_name, sizeof(f->tracer_name), "%s", tracer.comm);
     }
+    proc_format(link, sizeof(link), "%s/proc/%d/cwd", root, pid);
+    f->look = readlink(link, target, sizeof(target)) < 0 ? errno : 0;
     f->maps = try_open(root, pid, "maps");
     f->mem = try_open(root, pid, "mem");
     f->vm = try_vm(pid);

@@ -170,7 +170,7 @@ void doctor_judge(const struct facts *f, struct diagnosis *ret)
     }
     judge_filter(f, ret);
     bool filtered = ret->n > 0 && f->own_vm != 0;
-    bool no_look = denied(f->maps), no_read = denied(f->mem) || (denied(f->vm) && !filtered);
+    bool no_look = denied(f->look), no_read = denied(f->mem) || (denied(f->vm) && !filtered);
     size_t before = ret->n;
     if (no_look && !facts_may_all(f))
         judge_rights(f, ret);

@@ -11,11 +11,11 @@ static const char help[] =
     "The Python processes of this machine, whatever their programs are called: process id,\n"
     "version (t: free-threaded, d: debug build), number of threads, innermost Python frame\n"
     "of the main thread, command. Nothing is stopped. What cannot be read says why.\n\n"
-    "  --unreadable       also processes of which not even that much can be told\n"
-    "  --json             one JSON document per line\n"
-    "  -o, --output FILE  there, not on standard output\n"
-    "  --color=WHEN       auto, always, never\n"
-    "  -h, --help         this text\n\n"
+    "      --unreadable    also processes of which not even that much can be told\n"
+    "      --json          one JSON document a process and line\n"
+    "  -o, --output FILE   write there instead of standard output\n"
+    "      --color WHEN    auto, always or never\n"
+    "  -h, --help\n\n"
     "Example: sudo pybraid ps\n";
 
 // Of the terminal that it goes to; 0: none, lines are not cut.
