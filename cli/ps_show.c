@@ -56,8 +56,9 @@ static struct widths measure(const struct ps_rows *rows, size_t columns)
         if (rows->rows[i].readable)
             widen(&w.frame, cli_width(text));
     }
-    if (columns && w.frame > FRAME_MAX)
-        w.frame = FRAME_MAX;
+    size_t most = columns / 2 < FRAME_MAX ? columns / 2 : FRAME_MAX; // the command wants some, too
+    if (columns && w.frame > most)
+        w.frame = most;
     return w;
 }
 
@@ -67,24 +68,27 @@ static void spaces(struct cli_out *o, size_t n)
         cli_printf(o, " ");
 }
 
+// `left`: columns that are left for both, 0: any number. A reason takes the room that it needs, then the command.
+static void frame_and_command(struct cli_out *o, const struct ps_row *r, const char *frame, size_t width, size_t left)
+{
+    size_t limit = r->readable && left && width < left ? width : left;
+    size_t wide = cli_escaped(o, frame, limit);
+    size_t gap = wide < width ? width - wide : 0;
+    if (left && left <= wide + gap + 3)
+        return;
+    spaces(o, gap + 2);
+    (void)cli_escaped(o, r->command ? r->command : "", left ? left - wide - gap - 2 : 0);
+}
+
 static void row(struct cli_out *o, const struct ps_row *r, const struct widths *w, size_t columns)
 {
     char version[80], frame[1024], head[160];
     version_of(r, version, sizeof(version));
     frame_of(r, frame, sizeof(frame));
     proc_format(head, sizeof(head), "%*d  %-*s  %*u  ", (int)w->pid, r->pid, (int)w->version, version, (int)w->threads, r->status.threads);
-    size_t used = cli_escaped(o, head, 0), left = columns > used ? columns - used : columns ? 1 : 0;
-    // A reason takes the room that it needs, then the command.
-    size_t limit = r->readable && columns ? w->frame : 0;
-    if (left && (limit == 0 || limit > left))
-        limit = left;
-    size_t wide = cli_escaped(o, frame, limit);
-    spaces(o, wide < w->frame && (!left || w->frame < left) ? w->frame - wide : 0);
-    wide = wide < w->frame ? w->frame : wide;
-    if (!columns || left > wide + 3) {
-        cli_printf(o, "  ");
-        (void)cli_escaped(o, r->command ? r->command : "", left ? left - wide - 2 : 0);
-    }
+    size_t used = cli_escaped(o, head, columns), left = columns ? columns - used : 0;
+    if (!columns || left > 0)
+        frame_and_command(o, r, frame, w->frame, left);
     cli_printf(o, "\n");
 }
 
