@@ -120,52 +120,66 @@ static const char *what_nobody_does(const struct pyb_waiter *w)
         return "release";
     case PYB_WAIT_BARRIER:
         return "come to";
-    case PYB_WAIT_FUTURE:
-        return "complete";
-    case PYB_WAIT_LOCK:
-        return w->type && strcmp(w->type, "_queue.SimpleQueue") == 0 ? "put an item into" : NULL;
+    case PYB_WAIT_FUTURE: // one that runs is its worker's business
+        return w->detail && strcmp(w->detail, "PENDING") == 0 ? "begin" : NULL;
     default:
         return NULL;
     }
+}
+
+// Those who wait for the same as `first`: the culprits' side of the sentence. Returns how many.
+static uint32_t say_same(struct pyb_findings *f, const struct pyb_waiter *first, int32_t *tids)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < f->n; i++) {
+        struct pyb_waiter *w = &f->w[i];
+        if (w->kind != first->kind || w->object != first->object)
+            continue;
+        w->told = true;
+        tids[n++] = w->thread->tid;
+        if (n > MAX_NAMED)
+            continue;
+        pyb_buf_adds(&f->text, n > 1 ? ", " : "");
+        pyb_say_thread(f, w->thread);
+        pyb_say_place(f, w->where, w->where ? w->where->line : -1);
+    }
+    if (n > MAX_NAMED)
+        pyb_buf_printf(&f->text, " and %u more", n - MAX_NAMED);
+    return n;
+}
+
+static void say_the_others(struct pyb_findings *f, const struct pyb_waiter *first)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < f->n; i++) {
+        struct pyb_waiter *w = &f->w[i];
+        if (!is_here(w->thread) || (w->kind == first->kind && w->object == first->object) || ++n > MAX_NAMED)
+            continue;
+        if (w->kind == PYB_WAIT_JOIN || w->kind == PYB_WAIT_SHUTDOWN || (w->kind == PYB_WAIT_FUTURE && !what_nobody_does(w)))
+            w->told = true;
+        pyb_buf_adds(&f->text, n > 1 ? ", " : ": ");
+        pyb_say_thread(f, w->thread);
+        pyb_say_wait(f, w);
+    }
+    if (n > MAX_NAMED)
+        pyb_buf_printf(&f->text, " and %u more", n - MAX_NAMED);
 }
 
 static int say_starved(struct pyb_findings *f, uint32_t first, uint32_t n_here)
 {
     const struct pyb_waiter *w = &f->w[first];
     int32_t *tids = pyb_arena_array(f->work, (size_t)f->n + 1, sizeof(*tids));
-    uint32_t n = 0, others = 0;
     if (!tids)
         return pyb_fail(f->err, PYB_E_NOMEM, "no memory for findings");
     pyb_buf_printf(&f->text, "no thread is left to %s ", what_nobody_does(w));
     pyb_say_object(f, w);
-    pyb_buf_adds(&f->text, ": ");
-    for (uint32_t i = first; i < f->n; i++) {
-        if (f->w[i].kind != w->kind || f->w[i].object != w->object)
-            continue;
-        f->w[i].told = true;
-        tids[n++] = f->w[i].thread->tid;
-        if (n > MAX_NAMED)
-            continue;
-        pyb_buf_adds(&f->text, n > 1 ? ", " : "");
-        pyb_say_thread(f, f->w[i].thread);
-        pyb_say_wait(f, &f->w[i]);
-    }
-    if (n > MAX_NAMED)
-        pyb_buf_printf(&f->text, " and %u more", n - MAX_NAMED);
+    pyb_buf_adds(&f->text, ", for which waits ");
+    const uint32_t n = say_same(f, w, tids);
     if (n_here == 1)
-        pyb_buf_adds(&f->text, ", and it is the only Python thread of the process");
+        pyb_buf_adds(&f->text, ", the only Python thread of the process");
     else
         pyb_buf_printf(&f->text, "; all %u Python threads of the process wait", n_here);
-    for (uint32_t i = 0; i < f->n; i++) {
-        const struct pyb_waiter *o = &f->w[i];
-        if (!is_here(o->thread) || (o->kind == w->kind && o->object == w->object) || ++others > MAX_NAMED)
-            continue;
-        pyb_buf_adds(&f->text, others > 1 ? ", " : ": ");
-        pyb_say_thread(f, o->thread);
-        pyb_say_wait(f, o);
-    }
-    if (others > MAX_NAMED)
-        pyb_buf_printf(&f->text, " and %u more", others - MAX_NAMED);
+    say_the_others(f, w);
     pyb_buf_adds(&f->text, " (a signal handler or another process could still do it)");
     return pyb_finding_add(f, "starved", tids, n);
 }

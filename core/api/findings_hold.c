@@ -65,34 +65,47 @@ static void note_holder(struct pyb_findings *f, uint32_t holder, uint32_t frame,
     }
 }
 
-// The frame is where it was, all those inside of it too. A thread that runs may leave it any moment: it is looked at afresh, before and
-// after; as long as those who wait sleep, the lock is not released.
-static bool still_there(struct pyb_findings *f, uint32_t thread, uint32_t frame)
+static size_t withs_of(struct pyb_findings *f, const struct pyb_frame *frame, struct pyb_with *ret)
+{
+    struct pyb_pyframe at = {.addr = frame->frame, .code = frame->code, .lasti = frame->lasti};
+    struct pyb_value_stack stack;
+    const struct pyb_code *code;
+    if (pyb_code_get(f->r->py, at.code, &code, NULL) != 0 || pyb_value_stack_read(f->r->py, &at, code, &stack, NULL) != 0)
+        return 0;
+    return pyb_withs(f->r->py, &at, code, &stack, ret, MAX_WITHS);
+}
+
+// A sleeping thread's frames are where they were, all the inner ones too. One that runs may have left the frame meanwhile: it is looked at
+// once more, afresh; that it leaves `with` after that, those who wait would notice: they sleep on.
+static bool still_inside(struct pyb_findings *f, uint32_t thread, uint32_t frame, pyb_addr manager)
 {
     const struct pyb_waiter *w = &f->w[thread];
+    struct pyb_with withs[MAX_WITHS];
     uint32_t depth = 0;
     for (uint32_t i = 0; i <= frame; i++)
         depth += w->thread->frames[i].kind == PYB_FRAME_PYTHON;
-    if (!w->sleep.known && !f->r->s->target.is_core)
-        pyb_python_invalidate(f->r->py);
-    return pyb_frames_same(f, w->thread, depth);
+    if (w->sleep.known || f->r->s->target.is_core)
+        return pyb_frames_same(f, w->thread, depth);
+    pyb_python_invalidate(f->r->py);
+    if (!pyb_frame_is_there(f, w->thread, &w->thread->frames[frame]))
+        return false;
+    const size_t n = withs_of(f, &w->thread->frames[frame], withs);
+    for (size_t i = 0; i < n; i++) {
+        if (withs[i].manager == manager)
+            return true;
+    }
+    return false;
 }
 
 static int search_frame(struct pyb_findings *f, uint32_t thread, uint32_t frame)
 {
-    const struct pyb_frame *at = &f->w[thread].thread->frames[frame];
-    struct pyb_pyframe python = {.addr = at->frame, .code = at->code, .lasti = at->lasti};
+    const struct pyb_thread *t = f->w[thread].thread;
     struct pyb_with withs[MAX_WITHS];
-    struct pyb_value_stack stack;
-    const struct pyb_code *code;
-    if (pyb_code_get(f->r->py, at->code, &code, NULL) != 0 ||
-        pyb_value_stack_read(f->r->py, &python, code, &stack, NULL) != 0)
-        return 0;
-    const size_t n = pyb_withs(f->r->py, &python, code, &stack, withs, MAX_WITHS);
+    const size_t n = withs_of(f, &t->frames[frame], withs);
     for (size_t i = 0; i < n; i++) {
         pyb_addr lock;
-        if (pyb_lock_of(f->r->py, withs[i].manager, &lock, NULL) == 0 && is_wanted(f, lock) &&
-            !is_let_go(f, f->w[thread].thread, frame, lock) && still_there(f, thread, frame))
+        if (pyb_lock_of(f->r->py, withs[i].manager, &lock, NULL) == 0 && is_wanted(f, lock) && !is_let_go(f, t, frame, lock) &&
+            still_inside(f, thread, frame, withs[i].manager))
             note_holder(f, thread, frame, &withs[i], lock);
     }
     return pyb_ctx_check(f->r->py->target->ctx, f->err);

@@ -72,6 +72,8 @@ struct pyb_findings {
  * what does not run.
  */
 bool pyb_frames_same(struct pyb_findings *f, const struct pyb_thread *t, uint32_t depth);
+/** That frame is among the thread's now, at the same instruction. */
+bool pyb_frame_is_there(struct pyb_findings *f, const struct pyb_thread *t, const struct pyb_frame *frame);
 /** Fills kind and object of one thread. */
 void pyb_wait_find(struct pyb_findings *f, struct pyb_waiter *w);
 /** Fills `on` and `taken` of all. */
@@ -84,6 +86,11 @@ void pyb_say_place(struct pyb_findings *f, const struct pyb_frame *frame, int32_
 /** " waits at FILE:LINE for ...", without whose it is. */
 void pyb_say_wait(struct pyb_findings *f, const struct pyb_waiter *w);
 void pyb_say_object(struct pyb_findings *f, const struct pyb_waiter *w);
+
+/**
+ * Who holds the lock in the process that this one is a fork of: " (in the parent, process N, thread ... is inside `with` on it ...)", or nothing.
+ */
+int pyb_say_parent(struct pyb_findings *f, const struct pyb_waiter *w);
 
 /** The findings themselves. */
 int pyb_find_cycles(struct pyb_findings *f);

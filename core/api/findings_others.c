@@ -48,8 +48,8 @@ static const struct pyb_frame *innermost(const struct pyb_thread *t)
 
 static void say_fork(struct pyb_findings *f)
 {
-    pyb_buf_printf(&f->text, ": taken before fork() (this process is a fork of %d, where locks that other threads had are copied as "
-                             "taken, but the threads are not)", f->fork_parent);
+    pyb_buf_printf(&f->text, ": taken before fork() (this process is a fork of %d: what other threads had locked there came along, the threads "
+                             "did not)", f->fork_parent);
 }
 
 // A thread state of 2.7 that fork() left behind: its OS thread is not here.
@@ -84,19 +84,20 @@ static void say_holder(struct pyb_findings *f, const struct pyb_waiter *w)
 }
 
 // Nobody here holds it. In a process that is a fork, that has an explanation.
-static void say_no_holder(struct pyb_findings *f, const struct pyb_waiter *w)
+static int say_no_holder(struct pyb_findings *f, const struct pyb_waiter *w)
 {
     pyb_say_object(f, w);
     if (w->lock.recursive) {
         pyb_buf_printf(&f->text, " is held by a thread that is not in this process (ident 0x%llx)", (unsigned long long)w->lock.owner);
         if (f->fork_parent)
             say_fork(f);
-        return;
+    } else {
+        pyb_buf_adds(&f->text, " is taken; who took it is not recorded");
+        if (f->fork_parent)
+            pyb_buf_printf(&f->text, ", and no thread here is inside `with` on it; this process is a fork of %d: what other threads had locked "
+                                     "there came along, the threads did not", f->fork_parent);
     }
-    pyb_buf_adds(&f->text, " is taken; who took it is not recorded");
-    if (f->fork_parent)
-        pyb_buf_printf(&f->text, ", no thread here is inside `with` on it; this process is a fork of %d: locks that other threads had "
-                                 "at fork() are copied as taken, but the threads are not", f->fork_parent);
+    return f->fork_parent ? pyb_say_parent(f, w) : 0;
 }
 
 static int say_lock(struct pyb_findings *f, uint32_t first)
@@ -105,6 +106,7 @@ static int say_lock(struct pyb_findings *f, uint32_t first)
     const uint32_t n_waiters = count_waiters(f, first);
     int32_t *tids = pyb_arena_array(f->work, (size_t)f->n + 2, sizeof(*tids));
     uint32_t n = 0;
+    int rc = 0;
     if (!tids)
         return pyb_fail(f->err, PYB_E_NOMEM, "no memory for findings");
     if (!w->is_lock) {
@@ -113,8 +115,10 @@ static int say_lock(struct pyb_findings *f, uint32_t first)
         tids[n++] = f->w[w->on].thread->tid;
         say_holder(f, w);
     } else {
-        say_no_holder(f, w);
+        rc = say_no_holder(f, w);
     }
+    if (rc)
+        return rc;
     pyb_buf_printf(&f->text, "; %u thread%s for it", n_waiters, n_waiters == 1 ? " waits" : "s wait");
     say_waiters(f, first, tids, &n);
     return pyb_finding_add(f, "lock", tids, n);

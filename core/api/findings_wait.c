@@ -66,10 +66,25 @@ static bool has_attr(struct pyb_findings *f, pyb_addr self, const struct rule *r
     return name && pyb_instance_attr(f->r->py, self, name, &value, NULL) == 0;
 }
 
+// 2.7's Queue is of the type "instance": its class says more.
+static const char *class_name(struct pyb_findings *f, pyb_addr object)
+{
+    const struct pyb_layout *l = &f->r->py->layout;
+    const struct pyb_type *t;
+    const char *text;
+    pyb_addr class, name;
+    if (pyb_type_of(f->r->py, object, &t, NULL) != 0)
+        return NULL;
+    if (l->major == 2 && strcmp(t->name, "instance") == 0 && pyb_field_ptr(f->r->py, object, l->oldinstance_class, &class, NULL) == 0 &&
+        pyb_field_ptr(f->r->py, class, l->oldclass_name, &name, NULL) == 0 &&
+        pyb_string_read(f->r->py, name, MAX_TEXT, f->work, &text, NULL, NULL) == 0)
+        return text;
+    return t->short_name;
+}
+
 static bool apply_rule(struct pyb_findings *f, const struct pyb_frame *frame, const struct rule *rule, pyb_addr self,
                        struct pyb_waiter *w)
 {
-    const struct pyb_type *t;
     if (!frame->short_file || !frame->func || strcmp(frame->short_file, rule->file) != 0 || strcmp(frame->func, rule->func) != 0)
         return false;
     if (rule->kind == PYB_WAIT_SHUTDOWN) {
@@ -81,7 +96,7 @@ static bool apply_rule(struct pyb_findings *f, const struct pyb_frame *frame, co
         return false;
     w->kind = rule->kind;
     w->object = self;
-    w->type = pyb_type_of(f->r->py, self, &t, NULL) == 0 ? t->short_name : NULL;
+    w->type = class_name(f, self);
     return true;
 }
 
@@ -117,7 +132,7 @@ static bool rule_counts(const struct rule *rule, int depth, enum pyb_wait_kind s
     case PYB_WAIT_JOIN:
         return depth == 0 || so_far == PYB_WAIT_CONDITION || so_far == PYB_WAIT_JOIN;
     default: // all made of conditions
-        return so_far != PYB_WAIT_NONE && so_far != PYB_WAIT_LOCK && so_far != PYB_WAIT_JOIN;
+        return depth > 0 && so_far != PYB_WAIT_NONE && so_far != PYB_WAIT_LOCK && so_far != PYB_WAIT_JOIN && so_far != PYB_WAIT_GET;
     }
 }
 
@@ -158,7 +173,7 @@ static bool try_object(struct pyb_findings *f, pyb_addr object, const struct pyb
     object = pyb_bound_to(f->r->py, object);
     if (!pyb_is_slept_on(f->r->py, object, on, &type))
         return false;
-    w->kind = PYB_WAIT_LOCK;
+    w->kind = strcmp(type, "_queue.SimpleQueue") == 0 ? PYB_WAIT_GET : PYB_WAIT_LOCK;
     w->object = object;
     w->type = type;
     w->is_lock = pyb_lock_read(f->r->py, object, &w->lock, NULL) == 0;
@@ -251,7 +266,7 @@ static void describe_queue(struct pyb_findings *f, struct pyb_waiter *w)
             w->detail = pyb_arena_printf(f->work, "%llu unfinished", (unsigned long long)tasks);
         return;
     }
-    if (pyb_instance_attr(f->r->py, w->object, "queue", &items, NULL) != 0)
+    if (strcmp(w->type ? w->type : "", "_queue.SimpleQueue") == 0 || pyb_instance_attr(f->r->py, w->object, "queue", &items, NULL) != 0)
         return;
     const int64_t n = length_of(f, items);
     if (n == 0)

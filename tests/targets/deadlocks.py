@@ -16,9 +16,13 @@ holder          no deadlock: a thread sleeps inside `with lock`, three wait
 condition       the lock of a Condition whose holder waits for notify(): it has let the lock go, another has it
 acquire         a lock taken by acquire() without `with`: who has it is recorded nowhere
 child           main waits for a child process that sleeps
-import          two modules import each other in two threads
+import          one thread imports a module that takes its time, another waits for it
 timeout         two threads wait for each other's locks, with a timeout: no deadlock
 pool            many threads wait for one lock
+busy-holder     the thread inside `with lock` computes
+pool-on-itself  the only worker of a pool waits for a job that only it could do
+simple-queue    the only thread waits for an item of a queue.SimpleQueue
+communicate     main waits for the output of a child process
 
 `facts` of the account: "lines", the line of this file of each marker "# HERE: name" in it; "ids", id() of locks and queues; "tids" by name.
 Each thread says READY only when all others are about to block (or block): the observer waits until they sleep.
@@ -287,22 +291,77 @@ def child(path):
 
 
 def imports(path):
-    folder = os.path.dirname(path)
-    meeting = Meeting(path, 2)
-    for name, other in (("dead_a", "dead_b"), ("dead_b", "dead_a")):
-        with open(os.path.join(folder, name + ".py"), "w") as stream:
-            stream.write("import builtins\nbuiltins.meeting.arrive()\nimport %s\n" % other)
-    import builtins
-    builtins.meeting = meeting
+    folder = os.path.dirname(os.path.abspath(path))
+    with open(os.path.join(folder, "slow_module.py"), "w") as stream:
+        stream.write("import deadlocks_state\ndeadlocks_state.begun.set()\nimport time\ntime.sleep(1000)\n")
+    import types
+    state = types.ModuleType("deadlocks_state")
+    state.begun = threading.Event()
+    sys.modules["deadlocks_state"] = state
     sys.path.insert(0, folder)
 
-    def run(name):
+    def run():
         note()
-        __import__(name)
-    start(run, "A", "dead_a")
-    start(run, "B", "dead_b")
+        __import__("slow_module")  # HERE: imports
+    start(run, "importer")
+    while not state.begun.is_set():
+        time.sleep(0.001)
+
+    def wait():
+        note()
+        publish(path)
+        __import__("slow_module")  # HERE: waits
+    start(wait, "waiter")
     while True:
         time.sleep(1000)
+
+
+def pool_on_itself(path):
+    from concurrent.futures import ThreadPoolExecutor
+    executor = ThreadPoolExecutor(max_workers=1)
+
+    def outer():
+        note()
+        publish(path)
+        return executor.submit(int).result()  # HERE: waits
+    executor.submit(outer).result()  # HERE: main waits
+
+
+def simple_queue(path):
+    jobs = queue.SimpleQueue()
+    note(jobs=jobs)
+    publish(path)
+    jobs.get()  # HERE: gets
+
+
+def communicate(path):
+    process = subprocess.Popen(["/bin/sleep", "100000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    FACTS["child"] = process.pid
+    note()
+    publish(path)
+    process.communicate()  # HERE: waits
+
+
+def busy_holder(path):
+    lock, begun = threading.Lock(), threading.Event()
+
+    def inner():
+        total = 0
+        while True:
+            total += 1
+
+    def hold():
+        note(lock=lock)
+        with lock:  # HERE: takes
+            begun.set()
+            inner()
+    start(hold, "holder")
+    while not begun.is_set():
+        time.sleep(0.001)
+    note()
+    publish(path)
+    with lock:  # HERE: waits
+        pass
 
 
 def with_timeout(path):
@@ -339,7 +398,8 @@ def pool(path):
 MODES = {"two-locks": two_locks, "rlocks": lambda path: two_locks(path, threading.RLock), "self": take_twice, "join-self": join_self,
          "join-pair": join_pair, "queue": no_producer, "gil": endless_c, "fork": fork_held,
          "fork-rlock": lambda path: fork_held(path, threading.RLock), "holder": holder, "condition": condition,
-         "acquire": acquire, "child": child, "import": imports, "timeout": with_timeout, "pool": pool}
+         "acquire": acquire, "child": child, "import": imports, "timeout": with_timeout, "pool": pool, "busy-holder": busy_holder, "pool-on-itself": pool_on_itself,
+         "simple-queue": simple_queue, "communicate": communicate}
 
 
 def main():
