@@ -6,6 +6,11 @@
 #define MAX_FRAME (UINT64_C(8) << 20) // bytes between sp and a frame pointer
 #define SCAN 64u                      // words of the stack in which compiled code's caller is looked for
 
+static bool is_file(struct pyb_walk *w, pyb_addr pc)
+{
+    return pyb_modules_find(w->u->t->modules, pc) != NULL;
+}
+
 // A call pushed its return address (or left it in the link register) and got to where there is no code.
 static enum pyb_step called_nothing(struct pyb_walk *w, struct pyb_regs *next)
 {
@@ -43,29 +48,38 @@ static bool by_frame_pointer(struct pyb_walk *w, struct pyb_regs *next)
     return true;
 }
 
-// Code that was compiled at run time lies in no file: its caller is the nearest return address that leads into one.
-static bool by_scan(struct pyb_walk *w, struct pyb_regs *next)
+// Is there a return address at `at` that leads to code of a file (`shim` false), or to other such code that only returns?
+static bool is_caller(struct pyb_walk *w, uint64_t at, bool shim, uint64_t *ret_pc)
+{
+    struct pyb_call call;
+    if (!pyb_walk_word(w, at, ret_pc) || !pyb_call_before(w, *ret_pc, &call))
+        return false;
+    if (!shim)
+        return pyb_rule_at(w, *ret_pc - 1) != NULL;
+    struct pyb_walk trial = *w;
+    struct pyb_regs ignored;
+    trial.regs.pc = *ret_pc;
+    pyb_reg_set(&trial.regs, w->machine->sp, at + w->machine->ptr_size);
+    return !is_file(w, *ret_pc) && pyb_run_epilogue(&trial, &ignored);
+}
+
+// Code that was compiled at run time lies in no file. CPython's JIT enters it through a shim of the same kind, which saves registers, calls and
+// restores them: the nearest return address that leads to such a one, or to a file.
+static bool by_scan(struct pyb_walk *w, bool shim, struct pyb_regs *next)
 {
     uint64_t sp = w->regs.r[w->machine->sp];
-    for (unsigned i = 0; i < SCAN; i++) {
-        struct pyb_call call;
-        uint64_t at = sp + i * w->machine->ptr_size, pc;
-        if (!pyb_walk_word(w, at, &pc))
-            return false;
-        if (!pyb_call_before(w, pc, &call) || !pyb_rule_at(w, pc - 1))
+    for (unsigned i = 0; i < SCAN && w->rc == 0; i++) {
+        uint64_t at = sp + i * w->machine->ptr_size, pc = 0;
+        if (!is_caller(w, at, shim, &pc))
             continue;
         *next = w->regs;
-        next->known = 0;
+        // what the shim calls keeps the frame pointer, and no other register (clang's preserve_none)
+        next->known &= shim ? UINT64_C(1) << w->machine->fp : 0;
         next->pc = pc;
         pyb_reg_set(next, w->machine->sp, at + w->machine->ptr_size);
         return true;
     }
     return false;
-}
-
-static bool is_file(struct pyb_walk *w, pyb_addr pc)
-{
-    return pyb_modules_find(w->u->t->modules, pc) != NULL;
 }
 
 enum pyb_step pyb_step_bare(struct pyb_walk *w, struct pyb_regs *next, uint32_t *flags)
@@ -78,15 +92,16 @@ enum pyb_step pyb_step_bare(struct pyb_walk *w, struct pyb_regs *next, uint32_t 
         return PYB_STEP_OK;
     if (w->rc)
         return PYB_STEP_STUCK;
-    bool known = pyb_reg_known(&w->regs, fp);
-    if (known && !w->exact && w->regs.r[fp] == 0 && is_file(w, w->regs.pc))
+    bool known = pyb_reg_known(&w->regs, fp), file = is_file(w, w->regs.pc);
+    if (known && !w->exact && w->regs.r[fp] == 0 && file)
         return PYB_STEP_END; // the ABIs' mark of the outermost frame
     *flags = PYB_NATIVE_APPROX;
-    if (known && by_frame_pointer(w, next)) {
+    bool scanned = !file && by_scan(w, true, next);
+    if (!scanned && !w->rc && known && by_frame_pointer(w, next)) {
         w->u->stats.by_frame_pointer++;
         return PYB_STEP_OK;
     }
-    if (!w->rc && !is_file(w, w->regs.pc) && by_scan(w, next)) {
+    if (scanned || (!w->rc && !file && by_scan(w, false, next))) {
         w->u->stats.by_scan++;
         return PYB_STEP_OK;
     }
