@@ -17,6 +17,17 @@ $(B)/unit/%: tests/unit/%.c $(LIB)/libpybraid-internal.a
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) -Itests/unit -MMD -MP -MF $@.d $< $(LIB)/libpybraid-internal.a -o $@ \
 	    $(LDFLAGS) -lcmocka $(LDLIBS)
 
+# test_cli_*.c look into the parts of the shell's commands, too.
+$(LIB)/libcli-internal.a: $(filter-out $(B)/obj/cli/pybraid.o,$(CLI_OBJ))
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(B)/unit/test_cli_%: tests/unit/test_cli_%.c $(LIB)/libcli-internal.a $(LIB)/libpybraid-internal.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) -Itests/unit -Icli -MMD -MP -MF $@.d $< $(LIB)/libcli-internal.a \
+	    $(LIB)/libpybraid-internal.a -o $@ $(LDFLAGS) -lcmocka $(LDLIBS)
+
 unit: $(UNIT_BIN)
 	@test -n "$(UNIT_BIN)" || { echo "unit: no tests/unit/test_*$(UNIT)*.c"; exit 1; }
 	@failed=; for t in $(UNIT_BIN); do \
