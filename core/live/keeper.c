@@ -23,7 +23,7 @@
 #define MAX_CLOSED 65536   // files closed one by one, before Linux 5.9
 
 struct entry {
-    struct pyb_trace_stop stop;
+    struct pyb_trace trace;
     bool late; // cannot be let go now
 };
 // Mapped whole, touched as far as it is used.
@@ -53,7 +53,7 @@ void pyb_keeper_deinit(struct pyb_keeper *k)
 static struct entry *find(struct pyb_keeper_table *t, int32_t tid)
 {
     for (size_t i = 0; i < t->n; i++) {
-        if (t->entries[i].stop.tid == tid)
+        if (t->entries[i].trace.tid == tid)
             return &t->entries[i];
     }
     return NULL;
@@ -67,10 +67,10 @@ static void set_alarm(const struct pyb_keeper *k, uint32_t ms)
         (void)setitimer(ITIMER_REAL, &timer, NULL);
 }
 
-static void add(struct pyb_keeper *k, const struct pyb_trace_stop *stop, bool late)
+static void add(struct pyb_keeper *k, const struct pyb_trace *trace, bool late)
 {
     struct pyb_keeper_table *t = k->table;
-    t->entries[t->n++] = (struct entry){.stop = *stop, .late = late};
+    t->entries[t->n++] = (struct entry){.trace = *trace, .late = late};
     if (!late && t->n_held++ == 0)
         t->since_ns = pyb_trace_now_ns();
 }
@@ -82,10 +82,15 @@ static void forget(struct pyb_keeper *k, struct entry *e)
     *e = t->entries[--t->n];
 }
 
+static bool stays(enum pyb_trace_result r)
+{
+    return r == PYB_TRACE_LATE || r == PYB_TRACE_DEAD;
+}
+
 static enum pyb_trace_result release(struct pyb_keeper *k, struct entry *e)
 {
-    enum pyb_trace_result r = pyb_trace_release(&e->stop);
-    if (r == PYB_TRACE_LATE) {
+    enum pyb_trace_result r = pyb_trace_release(&e->trace);
+    if (stays(r)) {
         k->table->n_held -= !e->late;
         e->late = true;
     } else {
@@ -106,7 +111,7 @@ static void look_at_late(struct pyb_keeper *k)
 {
     for (size_t i = k->table->n; i-- > 0;) {
         struct entry *e = &k->table->entries[i];
-        if (e->late && pyb_trace_release_late(e->stop.tid) != PYB_TRACE_LATE)
+        if (e->late && !stays(pyb_trace_release_late(&e->trace)))
             forget(k, e);
     }
 }
@@ -119,6 +124,7 @@ static int code_of(enum pyb_trace_result r)
     case PYB_TRACE_REFUSED:
         return PYB_E_PERM;
     case PYB_TRACE_ENDED:
+    case PYB_TRACE_DEAD:
         return PYB_E_GONE;
     default:
         return PYB_E_LIMIT;
@@ -127,18 +133,18 @@ static int code_of(enum pyb_trace_result r)
 
 static void stop(struct pyb_keeper *k, int32_t tid, struct pyb_keeper_reply *reply)
 {
-    struct pyb_trace_stop s;
+    struct pyb_trace trace = {.pid = k->pid, .tid = tid, .own_process = k->own_process};
     const struct entry *known = find(k->table, tid);
     if (known || k->table->n == PYB_MAX_TASKS) {
         reply->code = known && known->late ? PYB_E_LIMIT : PYB_E_USAGE;
         return;
     }
     set_alarm(k, PYB_STOP_MAX_MS + LAST_WORD_MS);
-    enum pyb_trace_result r = pyb_trace_stop(k->pid, tid, k->own_process, &s, &reply->stopped);
+    enum pyb_trace_result r = pyb_trace_stop(&trace, &reply->stopped);
     reply->sys_errno = r == PYB_TRACE_REFUSED ? errno : 0;
     reply->code = code_of(r);
-    if (r == PYB_TRACE_STOPPED || r == PYB_TRACE_LATE)
-        add(k, &s, r == PYB_TRACE_LATE);
+    if (r == PYB_TRACE_STOPPED || stays(r))
+        add(k, &trace, stays(r));
 }
 
 static void resume(struct pyb_keeper *k, int32_t tid, struct pyb_keeper_reply *reply)
@@ -235,11 +241,11 @@ _Noreturn void pyb_keeper_become(struct pyb_keeper *k, int32_t parent)
     (void)prctl(PR_SET_NAME, "pybraid-keeper");
     (void)setsid(); // out of the reach of Ctrl-C and Ctrl-Z
     close_others(k->fd);
-    struct sigaction plain = {.sa_handler = SIG_DFL};
+    struct sigaction plain = {.sa_handler = SIG_DFL}, reap = {.sa_handler = pyb_trace_reap_all};
     sigset_t alarm;
     sigemptyset(&alarm);
     sigaddset(&alarm, SIGALRM);
-    if (sigaction(SIGALRM, &plain, NULL) != 0 || sigaction(SIGCHLD, &plain, NULL) != 0 ||
+    if (sigaction(SIGALRM, &plain, NULL) != 0 || sigaction(SIGCHLD, &reap, NULL) != 0 ||
         sigprocmask(SIG_UNBLOCK, &alarm, NULL) != 0)
         _exit(1);
     pyb_keeper_run(k);

@@ -28,6 +28,7 @@ struct pyb_keeper {
     int32_t pid;         // whose threads
     int fd;
     bool own_process;    // signals and files are its own
+    int32_t tid;         // of the thread that runs it, when that is one of ours
     struct pyb_keeper_table *table;
 };
 /** The table of threads is mapped before the keeper runs: it allocates nothing. PYB_E_NOMEM. */

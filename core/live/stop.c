@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -20,7 +21,7 @@
 #include "memory/live.h"
 
 #define ANSWER_MS (PYB_STOP_WAIT_MS + 1000) // a keeper that says nothing for so long is suspended or stuck itself
-#define REAP_MS 20
+#define REAP_MS 5
 
 struct pyb_stopper {
     struct pyb_ctx *ctx;
@@ -39,6 +40,7 @@ struct pyb_stopper {
 static void *run_thread(void *arg)
 {
     struct pyb_keeper *k = arg;
+    k->tid = (int32_t)syscall(SYS_gettid);
     pyb_keeper_run(k);
     (void)close(k->fd);
     return NULL;
@@ -99,6 +101,17 @@ static int start(struct pyb_stopper *s, struct pyb_error *err)
     return rc;
 }
 
+// A thread can be joined before the kernel has taken its tracees from it; when its id is gone, it has.
+static void join(struct pyb_stopper *s)
+{
+    struct timespec pause = {.tv_nsec = 20000};
+    uint64_t begin = pyb_trace_now_ns(), patience = (uint64_t)ANSWER_MS * 1000000u;
+    (void)pthread_join(s->thread, NULL);
+    while (syscall(SYS_tgkill, getpid(), s->k.tid, 0) == 0 && pyb_trace_now_ns() - begin < patience)
+        (void)nanosleep(&pause, NULL);
+    pyb_keeper_deinit(&s->k);
+}
+
 // Its end lets everything go, so this waits for it. It is killed because it may be suspended; the kernel then does what it would do.
 static void end(struct pyb_stopper *s)
 {
@@ -107,8 +120,7 @@ static void end(struct pyb_stopper *s)
     (void)close(s->fd);
     s->fd = -1;
     if (s->in_thread) {
-        (void)pthread_join(s->thread, NULL);
-        pyb_keeper_deinit(&s->k);
+        join(s);
         return;
     }
     (void)kill(s->keeper, SIGKILL);
@@ -152,12 +164,13 @@ int pyb_stopper_use_thread(struct pyb_stopper *s, struct pyb_error *err)
 }
 
 // A thread's exec() waits until its traced siblings are reaped, and a seize waits for that exec(): a keeper in our own process
-// could then answer no more. Whoever is of its process may reap for it.
+// could then answer no more. Whoever is of its process may reap for it; a first thread's end is for the target's parent.
 static void reap_held(const struct pyb_stopper *s)
 {
     for (size_t i = 0; i < s->n_held; i++) {
         siginfo_t si;
-        (void)waitid(P_PID, (id_t)s->held[i], &si, WEXITED | __WALL | WNOHANG);
+        if (s->held[i] != s->pid)
+            (void)waitid(P_PID, (id_t)s->held[i], &si, WEXITED | __WALL | WNOHANG);
     }
 }
 
@@ -273,12 +286,16 @@ static int stop_once(struct pyb_stopper *s, int32_t tid, struct pyb_keeper_reply
 }
 
 // Yama lets ancestors trace: perhaps we are one, and the keeper, our child, is not.
-static int stop_by_thread(struct pyb_stopper *s, int32_t tid, struct pyb_keeper_reply *reply, struct pyb_error *err)
+static int stop_after_refusal(struct pyb_stopper *s, int32_t tid, struct pyb_keeper_reply *reply, struct pyb_error *err)
 {
     struct pyb_task t;
-    if (s->in_thread || s->refused || s->n_held || pyb_task_read(s->pid, tid, &t, NULL) != 0 || t.tracer != 0)
+    if (pyb_task_read(s->pid, tid, &t, NULL) != 0 || t.tracer != 0 || t.state == 'Z' || t.state == 'X')
         return 0;
-    int rc = pyb_stopper_use_thread(s, err);
+    // A first thread that had ended is refused as well, and may be another by now, which has called exec().
+    int rc = stop_once(s, tid, reply, err);
+    if (rc || reply->code != PYB_E_PERM || s->in_thread || s->refused || s->n_held)
+        return rc;
+    rc = pyb_stopper_use_thread(s, err);
     if (rc == 0)
         rc = stop_once(s, tid, reply, err);
     if (rc || reply->code == PYB_E_PERM) {
@@ -310,7 +327,7 @@ int pyb_stop(struct pyb_stopper *s, int32_t tid, struct pyb_stopped *ret, struct
     struct pyb_keeper_reply reply;
     int rc = stop_once(s, tid, &reply, err);
     if (rc == 0 && reply.code == PYB_E_PERM)
-        rc = stop_by_thread(s, tid, &reply, err);
+        rc = stop_after_refusal(s, tid, &reply, err);
     if (rc == 0)
         rc = explain(s, tid, &reply, err);
     if (rc)

@@ -8,8 +8,8 @@
  * afterwards. The caller sees no child: no SIGCHLD, nothing for wait(); Ctrl-C and Ctrl-Z do not reach the keeper.
  *
  * Where only ancestors may trace (Yama 1) and the keeper is refused, a thread of our own process does the same, and its end
- * detaches as well. Then SIGCHLD does reach the host for each stop, and its patience does not help when our whole process is
- * suspended (SIGSTOP, a debugger). A thread that does not stop in time is safe: its interrupt ends with the tracer.
+ * detaches as well. Then SIGCHLD does reach the host for each stop, no other thread of it may wait() for any child meanwhile, and its
+ * patience does not help when our whole process is suspended (SIGSTOP, a debugger). A thread that does not stop in time is safe: its interrupt ends with the tracer.
  *
  * A stopper is used and freed by the thread that made it; that thread's end lets everything go.
  */

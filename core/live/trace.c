@@ -22,6 +22,7 @@
 #define NT_ARM_SYSTEM_CALL_NR 0x404
 
 #define SPIN_NS 40000u    // most threads stop within this; going to sleep and waking up costs as much
+#define STUCK_NS 1000000u
 #define NAP_NS 100000u
 
 uint64_t pyb_trace_now_ns(void)
@@ -45,13 +46,24 @@ static void reap(int32_t tid)
         ;
 }
 
-// STOPPED with what the kernel reports (signal | event << 8), ENDED, or LATE: neither up to now.
-static enum pyb_trace_result look(int32_t tid, int *ret_status)
+void pyb_trace_reap_all(int number)
+{
+    int e = errno;
+    siginfo_t si = {0};
+    (void)number;
+    while (waitid(P_ALL, 0, &si, WEXITED | __WALL | WNOHANG) == 0 && si.si_pid != 0)
+        si.si_pid = 0;
+    errno = e;
+}
+
+// STOPPED with what the kernel reports (signal | event << 8), ENDED, DEAD, or LATE: neither up to now.
+static enum pyb_trace_result look(const struct pyb_trace *t, int *ret_status)
 {
     siginfo_t si = {0};
-    while (waitid(P_PID, (id_t)tid, &si, WSTOPPED | WEXITED | __WALL | WNOWAIT | WNOHANG) != 0) {
+    while (waitid(P_PID, (id_t)t->tid, &si, WSTOPPED | WEXITED | __WALL | WNOWAIT | WNOHANG) != 0) {
+        // ECHILD. It may live, and be ours, by another id: exec() gives the thread that calls it that of the process.
         if (errno != EINTR)
-            return PYB_TRACE_ENDED; // ECHILD: another thread's exec() took its place
+            return PYB_TRACE_DEAD;
     }
     if (si.si_pid == 0)
         return PYB_TRACE_LATE;
@@ -59,14 +71,17 @@ static enum pyb_trace_result look(int32_t tid, int *ret_status)
         *ret_status = si.si_status;
         return PYB_TRACE_STOPPED;
     }
-    reap(tid);
+    // A thread of the program that called us may be the target's parent, whose wait() has to find that end.
+    if (!t->own_process && t->tid == t->pid)
+        return PYB_TRACE_DEAD;
+    reap(t->tid);
     return PYB_TRACE_ENDED;
 }
 
 // The kernel sends SIGCHLD for each change of a traced thread.
-static void nap(bool own_signals, uint64_t ns)
+static void nap(bool own_process, uint64_t ns)
 {
-    if (own_signals) {
+    if (own_process) {
         sigset_t set;
         struct timespec t = timespec_of(ns);
         sigemptyset(&set);
@@ -78,16 +93,19 @@ static void nap(bool own_signals, uint64_t ns)
     }
 }
 
-static enum pyb_trace_result await_stop(int32_t tid, bool own_signals, int *ret_status)
+static enum pyb_trace_result await_stop(const struct pyb_trace *t, int *ret_status)
 {
     uint64_t begin = pyb_trace_now_ns(), patience = (uint64_t)PYB_STOP_WAIT_MS * 1000000u;
     for (;;) {
-        enum pyb_trace_result r = look(tid, ret_status);
+        enum pyb_trace_result r = look(t, ret_status);
         uint64_t waited = pyb_trace_now_ns() - begin;
         if (r != PYB_TRACE_LATE || waited >= patience)
             return r;
+        // In exec() it waits, deaf to us, until those that we hold, now killed, are reaped.
+        if (t->own_process && waited > STUCK_NS)
+            pyb_trace_reap_all(SIGCHLD);
         if (waited > SPIN_NS)
-            nap(own_signals, patience - waited);
+            nap(t->own_process, patience - waited);
     }
 }
 
@@ -162,53 +180,70 @@ static int read_registers(int32_t tid, struct pyb_stopped *s)
 }
 
 // An id may be another process's by now; tgkill() tells without a signal.
-static bool is_of_process(int32_t pid, int32_t tid)
+static bool is_of_process(const struct pyb_trace *t)
 {
-    return syscall(SYS_tgkill, pid, tid, 0) == 0 || errno != ESRCH;
+    return syscall(SYS_tgkill, t->pid, t->tid, 0) == 0 || errno != ESRCH;
 }
 
-enum pyb_trace_result pyb_trace_stop(int32_t pid, int32_t tid, bool own_signals, struct pyb_trace_stop *ret_stop,
-                                     struct pyb_stopped *ret)
+// A seize waits while a thread of the target is in exec(), and that waits until those that we hold, now killed, are reaped: so
+// the keeper lets its handler of SIGCHLD do that. An errno, or 0.
+static int seize(const struct pyb_trace *t)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    if (t->own_process)
+        (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+    int e = ptrace(PTRACE_SEIZE, t->tid, NULL, NULL) == 0 ? 0 : errno;
+    if (t->own_process)
+        (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    return e;
+}
+
+enum pyb_trace_result pyb_trace_stop(struct pyb_trace *t, struct pyb_stopped *ret)
 {
     int status = 0;
     memset(ret, 0, sizeof(*ret));
-    *ret_stop = (struct pyb_trace_stop){.tid = tid};
-    if (!is_of_process(pid, tid))
+    t->signal = 0;
+    if (!is_of_process(t))
         return PYB_TRACE_ENDED;
-    if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) != 0)
-        return errno == ESRCH ? PYB_TRACE_ENDED : PYB_TRACE_REFUSED;
+    int e = seize(t);
+    errno = e;
+    if (e)
+        return e == ESRCH ? PYB_TRACE_ENDED : PYB_TRACE_REFUSED;
     // Fails only if it has ended: then that is what the wait finds.
-    (void)ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
-    enum pyb_trace_result r = await_stop(tid, own_signals, &status);
+    (void)ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL);
+    enum pyb_trace_result r = await_stop(t, &status);
     if (r != PYB_TRACE_STOPPED)
         return r;
     int event = status >> 8, number = status & 0xff;
     // A stop of our own (SIGTRAP) or one of the whole process (SIGSTOP, SIGTSTP, ...); else a signal is being delivered.
     ret->was_group_stopped = event == PTRACE_EVENT_STOP && number != SIGTRAP;
     if (event == 0)
-        ret_stop->signal = number;
-    if (is_of_process(pid, tid) && read_registers(tid, ret) == 0)
+        t->signal = number;
+    if (is_of_process(t) && read_registers(t->tid, ret) == 0)
         return PYB_TRACE_STOPPED;
-    r = pyb_trace_release(ret_stop);
-    return r == PYB_TRACE_LATE ? r : PYB_TRACE_ENDED;
+    r = pyb_trace_release(t);
+    return r == PYB_TRACE_STOPPED ? PYB_TRACE_ENDED : r;
 }
 
-enum pyb_trace_result pyb_trace_release(const struct pyb_trace_stop *stop)
+enum pyb_trace_result pyb_trace_release(const struct pyb_trace *t)
 {
     // The signal keeps its siginfo; a stop of the whole process goes on by itself.
-    if (ptrace(PTRACE_DETACH, stop->tid, NULL, (void *)(uintptr_t)stop->signal) == 0)
+    if (ptrace(PTRACE_DETACH, t->tid, NULL, (void *)(uintptr_t)t->signal) == 0)
         return PYB_TRACE_STOPPED;
     int status;
-    return look(stop->tid, &status) == PYB_TRACE_ENDED ? PYB_TRACE_ENDED : PYB_TRACE_LATE;
+    enum pyb_trace_result r = look(t, &status);
+    return r == PYB_TRACE_STOPPED ? PYB_TRACE_LATE : r;
 }
 
-enum pyb_trace_result pyb_trace_release_late(int32_t tid)
+enum pyb_trace_result pyb_trace_release_late(struct pyb_trace *t)
 {
     int status = 0;
-    enum pyb_trace_result r = look(tid, &status);
+    enum pyb_trace_result r = look(t, &status);
     if (r != PYB_TRACE_STOPPED)
         return r;
-    struct pyb_trace_stop stop = {.tid = tid, .signal = status >> 8 == 0 ? status & 0xff : 0};
-    return pyb_trace_release(&stop);
+    t->signal = status >> 8 == 0 ? status & 0xff : 0;
+    return pyb_trace_release(t);
 }
 #endif

@@ -14,18 +14,22 @@ enum pyb_trace_result {
     PYB_TRACE_STOPPED,
     PYB_TRACE_REFUSED,  // errno; it is not traced
     PYB_TRACE_ENDED,    // and reaped as far as a tracer has to
+    PYB_TRACE_DEAD,     // ended, but only the end of the tracer surely takes it out of its hands
     PYB_TRACE_LATE,     // traced, not stopped: it goes on only when it is let go in a stop, or when the tracer ends
 };
-struct pyb_trace_stop {
-    int32_t tid;
+/** A thread of which process, and who traces. */
+struct pyb_trace {
+    int32_t pid, tid;
+    bool own_process;   // a keeper: SIGCHLD is blocked and nobody else's, and `pid` is not its child
     int signal;         // to be passed on when it is let go, 0: none
 };
-/** Seizes and interrupts a thread of process `pid`, and waits PYB_STOP_WAIT_MS. `own_signals`: SIGCHLD is blocked and nobody else's. */
-enum pyb_trace_result pyb_trace_stop(int32_t pid, int32_t tid, bool own_signals, struct pyb_trace_stop *ret_stop,
-                                     struct pyb_stopped *ret);
-/** Lets a stopped thread go. ENDED; LATE: it is being killed, and has not come to its end. STOPPED: done. */
-enum pyb_trace_result pyb_trace_release(const struct pyb_trace_stop *stop);
-/** Looks at a thread that was late: lets it go if it has stopped by now (STOPPED), ENDED, or still LATE. */
-enum pyb_trace_result pyb_trace_release_late(int32_t tid);
+/** Seizes and interrupts, waits PYB_STOP_WAIT_MS, reads the registers. Not STOPPED: as it says. */
+enum pyb_trace_result pyb_trace_stop(struct pyb_trace *t, struct pyb_stopped *ret);
+/** Lets a stopped thread go. ENDED, DEAD; LATE: it is being killed, and has not come to its end. STOPPED: done. */
+enum pyb_trace_result pyb_trace_release(const struct pyb_trace *t);
+/** Looks at a thread that was late: lets it go if it has stopped by now (STOPPED); else as above. */
+enum pyb_trace_result pyb_trace_release_late(struct pyb_trace *t);
+/** For SIGCHLD of a process that has no children and only traces: reaps all that have ended. */
+void pyb_trace_reap_all(int number);
 uint64_t pyb_trace_now_ns(void);
 #endif
