@@ -12,6 +12,7 @@ static const char help[] =
     "if not, what is in the way and what can be pasted to change that. Also says which\n"
     "interpreter was found where, and what gdb, lldb, perf and BPF can do here.\n"
     "Changes nothing and stops nothing.\n\n"
+    "      --pid PID       the process, named by an option\n"
     "      --json          one JSON document\n"
     "  -o, --output FILE   write there instead of standard output\n"
     "      --color WHEN    auto, always or never\n"
@@ -87,9 +88,10 @@ static int run(const char *word, bool json, struct cli_out *out)
 
 int cmd_doctor(int argc, char **argv)
 {
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'},   {"output", required_argument, NULL, 'o'},
-                                            {"color", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
-    const char *output = NULL;
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'},        {"output", required_argument, NULL, 'o'},
+                                            {"color", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'},
+                                            {"pid", required_argument, NULL, 'p'},   {0}};
+    const char *output = NULL, *word = NULL;
     enum cli_color color = CLI_COLOR_AUTO;
     bool json = false;
     int32_t pid;
@@ -102,14 +104,19 @@ int cmd_doctor(int argc, char **argv)
             json = true;
         else if (c == 'o')
             output = optarg;
+        else if (c == 'p')
+            word = optarg;
         else if (c != 'c')
             return cli_usage("doctor", "no option %s", argv[optind - 1]);
         else if (!cli_parse_color(optarg, &color))
             return cli_usage("doctor", "--color is auto, always or never, not '%s'", optarg);
     }
-    if (argc - optind > 1 || (argc > optind && !cli_is_pid(argv[optind], &pid)))
-        return cli_usage("doctor", "one process id, not '%s'", argv[argc - optind > 1 ? optind + 1 : optind]);
+    if (argc - optind > (word ? 0 : 1))
+        return cli_usage("doctor", "one process id only, not '%s' too", argv[word ? optind : optind + 1]);
+    word = word ? word : argv[optind]; // NULL at the end of argv: no process
+    if (word && !cli_is_pid(word, &pid))
+        return cli_usage("doctor", "'%s' is no process id", word);
     struct cli_out out;
     int code = cli_open(&out, output, color);
-    return code != EXIT_OK ? code : cli_close(&out, run(argv[optind], json, &out));
+    return code != EXIT_OK ? code : cli_close(&out, run(word, json, &out));
 }

@@ -8,6 +8,8 @@ static const char help[] =
     "Usage: pybraid record PID|CORE [EXE] -o FILE\n\n"
     "Writes what a reading of the process or core needs to FILE, for a bug report.\n"
     "FILE holds memory of the process: look before you give it away.\n\n"
+    "  -o, --output FILE   the file to write\n"
+    "  -h, --help\n\n"
     "Example: pybraid record 4711 -o stuck.pyb\n";
 
 static int record(const char *target, const char *exe, const char *output)
