@@ -313,6 +313,7 @@ void pyb_builtins_collect(struct pyb_stack_cache *c)
     if (c->collected && len == c->collected_modules)
         return;
     c->collected = true;
+    pyb_map_clear(&c->owned);
     c->collected_modules = len;
     struct collector k = {.c = c, .py = c->py};
     pyb_map_init(&k.seen, c->py->target->ctx);

@@ -22,21 +22,6 @@ static bool name_is_true(struct pyb_target *t, const struct pyb_native_frame *f,
     return at >= fn->fde_start && at < fn->fde_end;
 }
 
-// A tail-call interpreter runs each instruction in a function of its own; where they have no symbols, what
-// stands directly inside the (then small) evaluation function is one of them. That is decided by the caller,
-// who sees both frames.
-static const char *builtin_name(struct pyb_stack_cache *c, const struct pyb_function *fn, bool *ret_carrier)
-{
-    uintptr_t found;
-    if (fn->fde_start == 0)
-        return NULL;
-    pyb_builtins_collect(c);
-    *ret_carrier = pyb_map_get(&c->carriers, fn->fde_start, NULL);
-    if (!*ret_carrier && pyb_map_get(&c->builtins, fn->fde_start, &found) && found != PYB_AMBIGUOUS)
-        return (const char *)found;
-    return NULL;
-}
-
 // Without the suffixes that compilers add: .cold, .part.0, .constprop.1, .lto_priv.0, .llvm.123
 static const char *plain_symbol(struct pyb_arena *arena, const char *symbol)
 {
@@ -61,7 +46,9 @@ static void choose(struct pyb_target *t, struct pyb_python *py, const struct pyb
         ret->name = f->name;
         ret->linkage_name = f->linkage_name;
     } else if (c && !inlined) {
-        ret->name = builtin_name(c, fn, &ret->plumbing);
+        struct pyb_builtin b = pyb_builtin_at(c, fn);
+        ret->name = b.name;
+        ret->plumbing = b.carrier;
         ret->builtin = ret->name != NULL;
     }
     // An extension's own call_method() is not the interpreter's; trampolines of perf support lie in no

@@ -10,6 +10,7 @@ static void cache_free(struct pyb_python *py)
     pyb_map_deinit(&c->names);
     pyb_map_deinit(&c->builtins);
     pyb_map_deinit(&c->carriers);
+    pyb_map_deinit(&c->owned);
     pyb_arena_deinit(&c->arena);
     pyb_free(py->target->ctx, c);
     py->native_names = NULL;
@@ -29,6 +30,7 @@ struct pyb_stack_cache *pyb_stack_cache(struct pyb_python *py)
     pyb_map_init(&c->names, ctx);
     pyb_map_init(&c->builtins, ctx);
     pyb_map_init(&c->carriers, ctx);
+    pyb_map_init(&c->owned, ctx);
     py->native_names = c;
     py->native_names_free = cache_free;
     return c;

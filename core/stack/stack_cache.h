@@ -29,6 +29,7 @@ struct pyb_stack_cache {
     struct pyb_map builtins;          // function start -> const char *, or PYB_AMBIGUOUS
     // function start: it carries calls (vectorcall entries, slots of Python classes)
     struct pyb_map carriers;
+    struct pyb_map owned;             // function start: const struct pyb_builtin * by its owner, NULL: none
     bool collected;
     uint32_t collected_generation;
     int64_t collected_modules;        // len(sys.modules) then
@@ -37,6 +38,13 @@ struct pyb_stack_cache {
 
 /** NULL: no memory. */
 struct pyb_stack_cache *pyb_stack_cache(struct pyb_python *py);
+
+/** What tables say of a function without a symbol. */
+struct pyb_builtin {
+    const char *name; // or NULL
+    bool carrier;
+};
+struct pyb_builtin pyb_builtin_at(struct pyb_stack_cache *c, const struct pyb_function *fn);
 
 /** Fills builtins and carriers unless that was done and nothing was imported since. */
 void pyb_builtins_collect(struct pyb_stack_cache *c);

@@ -8,7 +8,7 @@
 
 static struct pyb_map *map_of(struct pyb_elf *e, enum pyb_elf_answer_kind kind)
 {
-    return kind == PYB_ANSWER_COVER ? &e->covers : &e->fdes;
+    return kind == PYB_ANSWER_COVER ? &e->covers : kind == PYB_ANSWER_FDE ? &e->fdes : &e->owners;
 }
 
 struct pyb_elf_answer *pyb_elf_remember(struct pyb_elf *e, const struct pyb_elf_answer *a)

@@ -57,14 +57,14 @@ struct pyb_elf_func {
 };
 
 /** An answer once given: a cache, and what a recording carries. */
-enum pyb_elf_answer_kind { PYB_ANSWER_NAME, PYB_ANSWER_COVER, PYB_ANSWER_FDE };
+enum pyb_elf_answer_kind { PYB_ANSWER_NAME, PYB_ANSWER_COVER, PYB_ANSWER_FDE, PYB_ANSWER_OWNERS };
 struct pyb_elf_answer {
     struct pyb_elf_answer *next;
     enum pyb_elf_answer_kind kind;
     int code;                // 0 or why not
     uint64_t vaddr;          // asked, but for NAME
     const char *name;        // asked (NAME) or found (COVER)
-    uint64_t start, end;     // NAME: value, size
+    uint64_t start, end;     // NAME: value, size; OWNERS: the one, the other or 0
     uint8_t type, bind;
 };
 
@@ -117,7 +117,7 @@ struct pyb_elf {
     uint8_t *debug_frame;               // its bytes, unpacked; kept when it has FDEs
     size_t debug_frame_len;
     struct pyb_map names;               // (table, offset) -> interned string
-    struct pyb_map covers, fdes;        // vaddr -> answer
+    struct pyb_map covers, fdes, owners; // vaddr -> answer
     struct pyb_elf_answer *answers;
     size_t n_answers;
 };

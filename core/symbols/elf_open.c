@@ -21,6 +21,7 @@ struct pyb_elf *pyb_elf_new(struct pyb_ctx *ctx, enum pyb_elf_source source)
     pyb_map_init(&e->names, ctx);
     pyb_map_init(&e->covers, ctx);
     pyb_map_init(&e->fdes, ctx);
+    pyb_map_init(&e->owners, ctx);
     return e;
 }
 
@@ -44,6 +45,7 @@ void pyb_elf_free(struct pyb_elf *e)
     pyb_map_deinit(&e->names);
     pyb_map_deinit(&e->covers);
     pyb_map_deinit(&e->fdes);
+    pyb_map_deinit(&e->owners);
     pyb_arena_deinit(&e->arena);
     pyb_free(ctx, e);
 }

@@ -86,6 +86,7 @@ static bool is_sound(const struct pyb_elf_answer *a)
     case PYB_ANSWER_NAME: return a->name && a->code <= 0;
     case PYB_ANSWER_COVER: return !a->name || (*a->name && a->start <= a->vaddr);
     case PYB_ANSWER_FDE: return a->code < 0 || (a->code == 0 && a->start <= a->vaddr && a->vaddr < a->end);
+    case PYB_ANSWER_OWNERS: return a->code == 0 && !a->name && (a->end == 0 || a->start < a->end);
     }
     return false;
 }

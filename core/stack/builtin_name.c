@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which built-in a function without a symbol belongs to: the one that a table says it implements, or the one
+// whose code it was a part of before the compiler moved it away.
+#include <string.h>
+
+#include "stack/stack_cache.h"
+#include "symbols/elf_owner.h"
+
+struct asking { struct pyb_stack_cache *c; pyb_addr bias; };
+
+static const char *in_table(struct pyb_stack_cache *c, pyb_addr function)
+{
+    uintptr_t found;
+    return pyb_map_get(&c->builtins, function, &found) && found != PYB_AMBIGUOUS ? (const char *)found : NULL;
+}
+
+static bool is_known(void *ctx, uint64_t fde_start)
+{
+    const struct asking *a = ctx;
+    pyb_addr function = a->bias + fde_start;
+    return pyb_map_get(&a->c->carriers, function, NULL) || in_table(a->c, function);
+}
+
+// re.Pattern.sub and re.Pattern.subn share what they end in: "re.Pattern.sub|subn".
+static const char *join(struct pyb_stack_cache *c, const char *one, const char *other)
+{
+    const char *dot = strrchr(one, '.');
+    size_t n = dot ? (size_t)(dot - one) + 1 : 0;
+    if (n == 0 || strncmp(one, other, n) != 0 || strchr(other + n, '.'))
+        return NULL;
+    if (strcmp(one, other) == 0)
+        return one;
+    bool ordered = strcmp(one, other) < 0;
+    return pyb_arena_printf(&c->arena, "%s|%s", ordered ? one : other, (ordered ? other : one) + n);
+}
+
+static struct pyb_builtin by_owners(struct pyb_stack_cache *c, pyb_addr bias, const struct pyb_elf_owners *o)
+{
+    struct pyb_builtin ret = {0};
+    uint32_t carriers = 0;
+    for (uint32_t i = 0; i < o->n; i++)
+        carriers += pyb_map_get(&c->carriers, bias + o->at[i], NULL);
+    if (carriers) {
+        ret.carrier = carriers == o->n;
+        return ret;
+    }
+    const char *one = in_table(c, bias + o->at[0]), *other = o->n > 1 ? in_table(c, bias + o->at[1]) : one;
+    if (one && other)
+        ret.name = one == other ? one : join(c, one, other);
+    return ret;
+}
+
+// An answer may change when modules were imported: c->owned is emptied then.
+static struct pyb_builtin owned(struct pyb_stack_cache *c, const struct pyb_function *fn)
+{
+    struct pyb_builtin ret = {0};
+    uintptr_t known;
+    if (pyb_map_get(&c->owned, fn->fde_start, &known))
+        return known ? *(const struct pyb_builtin *)known : ret;
+    pyb_addr bias = fn->module->bias;
+    struct asking a = {c, bias};
+    struct pyb_elf_owners o;
+    if (fn->module->elf && pyb_elf_owners(fn->module->elf, fn->fde_start - bias, is_known, &a, &o) == 0)
+        ret = by_owners(c, bias, &o);
+    struct pyb_builtin *copy = ret.name || ret.carrier ? pyb_arena_alloc(&c->arena, sizeof(*copy)) : NULL;
+    if (copy)
+        *copy = ret;
+    (void)pyb_map_put(&c->owned, fn->fde_start, (uintptr_t)copy); // no room: looked for again
+    return ret;
+}
+
+struct pyb_builtin pyb_builtin_at(struct pyb_stack_cache *c, const struct pyb_function *fn)
+{
+    if (fn->fde_start == 0 || !fn->module)
+        return (struct pyb_builtin){0};
+    pyb_builtins_collect(c);
+    if (pyb_map_get(&c->carriers, fn->fde_start, NULL))
+        return (struct pyb_builtin){.carrier = true};
+    if (pyb_map_get(&c->builtins, fn->fde_start, NULL))
+        return (struct pyb_builtin){.name = in_table(c, fn->fde_start)};
+    return owned(c, fn);
+}
