@@ -7,6 +7,23 @@
 
 #define MAX_JUMPS 3
 
+// A core does not tell the permissions of mappings that it left out: those of the file's program headers.
+static bool is_code_of_file(struct pyb_target *t, pyb_addr pc)
+{
+    struct pyb_elf *elf;
+    struct pyb_module *mod = pyb_modules_find(t->modules, pc);
+    if (!mod || pyb_module_elf(t, mod, &elf, NULL) != 0 || !mod->bias_known)
+        return false;
+    size_t n;
+    const struct pyb_elf_segment *segments = pyb_elf_segments(elf, &n);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t at = pc - mod->bias - segments[i].vaddr;
+        if (at < segments[i].memsz)
+            return segments[i].flags & PF_X;
+    }
+    return false;
+}
+
 bool pyb_is_code(struct pyb_walk *w, pyb_addr pc)
 {
     struct pyb_modules *m = w->u->t->modules;
@@ -17,7 +34,7 @@ bool pyb_is_code(struct pyb_walk *w, pyb_addr pc)
     if (n == 0) // a front end that has no maps
         return pyb_modules_find(m, pc) != NULL;
     const struct pyb_mapping *mapping = pyb_modules_mapping(m, pc);
-    return mapping && mapping->x;
+    return mapping && (mapping->x || (w->u->t->is_core && mapping->module != UINT32_MAX && is_code_of_file(w->u->t, pc)));
 }
 
 static uint32_t get32(struct pyb_walk *w, const uint8_t *data, size_t at)
