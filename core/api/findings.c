@@ -40,7 +40,7 @@ static int32_t fork_parent(const struct pyb_target *t)
 static bool may_wait(const struct pyb_thread *t)
 {
     static const char *const calls[] = {"futex", "futex_time64", "wait4", "waitid", "waitpid", "select", "_newselect", "pselect6",
-                                        "poll", "ppoll", "clock_nanosleep", "nanosleep"};
+                                        "poll", "ppoll", "clock_nanosleep", "nanosleep", "restart_syscall"};
     if (t->mode == PYB_MODE_GIVEN || !t->syscall)
         return t->active != 1;
     for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {

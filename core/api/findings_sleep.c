@@ -11,13 +11,13 @@ enum { WNOHANG_FLAG = 1 };
 
 struct numbers {
     uint16_t machine;
-    int64_t futex, futex_time64, wait4, waitid, waitpid;
+    int64_t futex, futex_time64, wait4, waitid, waitpid, restart;
 };
 // asm/unistd.h; -1: there is no such call.
 static const struct numbers known[] = {
-    {EM_X86_64, 202, -1, 61, 247, -1},
-    {EM_AARCH64, 98, -1, 260, 95, -1},
-    {EM_386, 240, 422, 114, 284, 7},
+    {EM_X86_64, 202, -1, 61, 247, -1, 219},
+    {EM_AARCH64, 98, -1, 260, 95, -1, 128},
+    {EM_386, 240, 422, 114, 284, 7, 0},
 };
 
 static const struct numbers *numbers_of(uint16_t machine)
@@ -75,7 +75,9 @@ static void classify(const struct numbers *n, struct pyb_sleep *s)
     s->child = -1;
     if (!n)
         return;
-    if (s->number == n->futex || s->number == n->futex_time64) {
+    // A call with a timeout that a stop interrupted goes on as restart_syscall(2), with its arguments. If it was another than futex(2), no
+    // lock will be found at the address.
+    if (s->number == n->futex || s->number == n->futex_time64 || (s->number == n->restart && s->args[3] != 0)) {
         const uint64_t command = s->args[1] & FUTEX_COMMAND;
         s->kind = command == FUTEX_WAIT || command == FUTEX_WAIT_BITSET ? PYB_SLEEP_FUTEX : PYB_SLEEP_OTHER;
         s->timed = s->args[3] != 0;

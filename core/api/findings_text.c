@@ -120,9 +120,12 @@ int pyb_finding_add(struct pyb_findings *f, const char *kind, const int32_t *tid
     const char *text = f->text.failed ? NULL : pyb_arena_strdup(arena, pyb_buf_str(&f->text));
     if (!f->items || !own || !text)
         return pyb_fail(f->err, PYB_E_NOMEM, "no memory for a finding");
-    if (n)
-        memcpy(own, tids, n * sizeof(*own));
-    f->items[f->n_items++] = (struct pyb_finding){.kind = kind, .text = text, .tids = own, .n_tids = n};
+    uint32_t n_known = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (tids[i] > 0)
+            own[n_known++] = tids[i];
+    }
+    f->items[f->n_items++] = (struct pyb_finding){.kind = kind, .text = text, .tids = own, .n_tids = n_known};
     pyb_buf_clear(&f->text);
     return 0;
 }

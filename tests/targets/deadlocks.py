@@ -23,8 +23,9 @@ busy-holder     the thread inside `with lock` computes
 pool-on-itself  the only worker of a pool waits for a job that only it could do
 simple-queue    the only thread waits for an item of a queue.SimpleQueue
 communicate     main waits for the output of a child process
+at-work         threads sleep, read, take and release a lock: nobody waits for anybody
 
-`facts` of the account: "lines", the line of this file of each marker "# HERE: name" in it; "ids", id() of locks and queues; "tids" by name.
+`facts` of the account: "lines", the line of each marker "# HERE: name" of that mode; "ids", id() of locks and queues; "tids" by name.
 Each thread says READY only when all others are about to block (or block): the observer waits until they sleep.
 """
 from __future__ import print_function
@@ -45,10 +46,14 @@ from common import as_text, native_id, parse, ready
 FACTS = {"tids": {}, "ids": {}, "lines": {}}
 
 
-def note_lines():
+def note_lines(*functions):
+    """The markers inside these functions of this file."""
+    inside = None
     with open(__file__.replace(".pyc", ".py")) as stream:
         for number, line in enumerate(stream, 1):
-            if "# HERE: " in line:
+            if line.startswith("def "):
+                inside = line[4:line.index("(")]
+            if "# HERE: " in line and inside in functions:
                 FACTS["lines"][line.split("# HERE: ")[1].strip()] = number
 
 
@@ -283,7 +288,7 @@ def acquire(path):
 
 
 def child(path):
-    process = subprocess.Popen(["/bin/sleep", "100000"])
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100000)"])
     FACTS["child"] = process.pid
     note()
     publish(path)
@@ -335,11 +340,38 @@ def simple_queue(path):
 
 
 def communicate(path):
-    process = subprocess.Popen(["/bin/sleep", "100000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100000)"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     FACTS["child"] = process.pid
     note()
     publish(path)
     process.communicate()  # HERE: waits
+
+
+def at_work(path):
+    meeting, free = Meeting(path, 4), threading.Lock()
+
+    def sleep():
+        meeting.arrive()
+        with free:
+            pass
+        while True:
+            time.sleep(1000)
+
+    def read():
+        meeting.arrive()
+        os.read(os.pipe()[0], 1)
+
+    def compute():
+        meeting.arrive()
+        while True:
+            with free:
+                pass
+            time.sleep(0.0001)
+    for function in (sleep, read, compute):
+        start(function, function.__name__)
+    meeting.arrive()
+    while True:
+        time.sleep(1000)
 
 
 def busy_holder(path):
@@ -395,17 +427,19 @@ def pool(path):
             time.sleep(1000)
 
 
-MODES = {"two-locks": two_locks, "rlocks": lambda path: two_locks(path, threading.RLock), "self": take_twice, "join-self": join_self,
-         "join-pair": join_pair, "queue": no_producer, "gil": endless_c, "fork": fork_held,
-         "fork-rlock": lambda path: fork_held(path, threading.RLock), "holder": holder, "condition": condition,
-         "acquire": acquire, "child": child, "import": imports, "timeout": with_timeout, "pool": pool, "busy-holder": busy_holder, "pool-on-itself": pool_on_itself,
-         "simple-queue": simple_queue, "communicate": communicate}
+MODES = {"two-locks": (two_locks,), "rlocks": (two_locks, threading.RLock), "self": (take_twice,), "join-self": (join_self,),
+         "join-pair": (join_pair,), "queue": (no_producer,), "gil": (endless_c,), "fork": (fork_held,),
+         "fork-rlock": (fork_held, threading.RLock), "holder": (holder,), "condition": (condition,), "acquire": (acquire,),
+         "child": (child,), "import": (imports,), "timeout": (with_timeout,), "pool": (pool,), "busy-holder": (busy_holder,),
+         "pool-on-itself": (pool_on_itself,), "simple-queue": (simple_queue,), "communicate": (communicate,),
+         "at-work": (at_work,)}
 
 
 def main():
     path, options = parse({"mode": "two-locks"})
-    note_lines()
-    MODES[options["mode"]](path)
+    function = MODES[options["mode"]][0]
+    note_lines(function.__name__, "take_both")
+    function(path, *MODES[options["mode"]][1:])
 
 
 if __name__ == "__main__":
