@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "interp/code.h"
 
 static int no_memory(struct pyb_error *err)
 {
@@ -212,6 +213,7 @@ int pyb_reading_begin(struct pyb_reading *r, struct pyb_session *s, const struct
         code = pyb_session_python(s, &r->py, err);
     if (code != 0)
         return code;
+    pyb_codes_trim(r->py);
     r->result = result_new(&s->ctx);
     if (!r->result)
         return no_memory(err);

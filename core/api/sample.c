@@ -31,6 +31,7 @@ void pyb_sampler_free(struct pyb_session *s)
     pyb_map_deinit(&p->by_address);
     pyb_arena_deinit(&p->list);
     pyb_arena_deinit(&p->result);
+    pyb_free(&s->ctx, p->rows);
     if (p->mem)
         pyb_memory_destroy(p->mem);
     pyb_free(&s->ctx, p);
@@ -60,9 +61,9 @@ static int begin(struct pyb_session *s, struct pyb_python **ret_py, struct pyb_m
         code = need_sampler(s, err);
     if (code != 0)
         return code;
+    pyb_codes_trim(*ret_py);
     *ret_usual = s->target.mem;
     s->target.mem = s->sampler->mem;
-    pyb_python_invalidate(*ret_py);
     return 0;
 }
 
@@ -102,6 +103,7 @@ static int list(struct pyb_session *s, struct pyb_python *py, const struct pyb_t
     struct pyb_sampler *p = s->sampler;
     struct pyb_reading r = {.s = s, .py = py};
     pyb_arena_init(&r.work, &s->ctx);
+    pyb_python_invalidate(py);
     int code = pyb_threads_read(py, &r.work, &r.threads, err);
     if (code == 0)
         code = pyb_threads_match(&r, err);
@@ -144,6 +146,39 @@ int pyb_thread_states(struct pyb_session *s, const struct pyb_thread_state **ret
     return code;
 }
 
+static bool need_rows(struct pyb_session *s, size_t n)
+{
+    struct pyb_sampler *p = s->sampler;
+    if (n <= p->cap_rows)
+        return true;
+    size_t cap = n < 64 ? 64 : n + n / 2, bytes;
+    if (__builtin_mul_overflow(cap, sizeof(*p->rows), &bytes) || bytes > s->ctx.max_bytes)
+        return false;
+    pyb_free(&s->ctx, p->rows);
+    p->rows = pyb_alloc(&s->ctx, bytes);
+    p->cap_rows = p->rows ? cap : 0;
+    return p->rows != NULL;
+}
+
+// A code object whose names or lines cannot be read leaves its frame without; false: the error is about everything.
+static bool fill_frame(struct pyb_python *py, const struct pyb_pyframe *f, struct pyb_sample_frame *ret,
+                       struct pyb_error *err)
+{
+    const struct pyb_code *code = f->object;
+    struct pyb_position at;
+    int rc = pyb_code_position(py, code, f->lasti, &at, err);
+    *ret = (struct pyb_sample_frame){
+        .name = code->qualname ? code->qualname : code->name,
+        .func = code->name,
+        .file = code->filename,
+        .line = at.line,
+        .end_line = at.end_line,
+        .column = at.column,
+        .end_column = at.end_column,
+    };
+    return !pyb_is_final(rc);
+}
+
 static void place(const struct pyb_pyframe *f, struct pyb_sample_frame *ret)
 {
     ret->lasti = f->lasti;
@@ -153,46 +188,27 @@ static void place(const struct pyb_pyframe *f, struct pyb_sample_frame *ret)
     ret->approximate = f->jit;
 }
 
-// A code object that cannot be read leaves its frame nameless; false: the error is about everything.
-static bool fill_frame(struct pyb_python *py, const struct pyb_pyframe *f, struct pyb_sample_frame *ret,
-                       struct pyb_error *err)
-{
-    const struct pyb_code *code;
-    struct pyb_position at = {-1, -1, -1, -1};
-    int rc = pyb_code_get(py, f->code, &code, err);
-    if (rc == 0) {
-        ret->name = code->qualname ? code->qualname : code->name;
-        ret->func = code->name;
-        ret->file = code->filename;
-        rc = pyb_code_position(py, code, f->lasti, &at, err);
-    }
-    ret->line = at.line;
-    ret->end_line = at.end_line;
-    ret->column = at.column;
-    ret->end_column = at.end_column;
-    place(f, ret);
-    return !pyb_is_final(rc);
-}
-
 static int fill(struct pyb_session *s, struct pyb_python *py, const struct pyb_frames *frames,
                 struct pyb_error *err)
 {
     struct pyb_sampler *p = s->sampler;
-    struct pyb_sample_frame *rows = pyb_arena_array(&p->result, frames->n + 1u, sizeof(*rows));
-    if (!rows)
+    if (!need_rows(s, frames->n + 1u))
         return pyb_fail(err, PYB_E_NOMEM, "no memory for a sample of %u frames", frames->n);
-    uint32_t n = 0;
-    struct pyb_error why = {0};
+    struct pyb_sample_frame *rows = p->rows;
+    uint32_t n = 0, same = 0; // same: the first row of the run at one place
+    struct pyb_error why;
     for (uint32_t i = 0; i < frames->n; i++) {
         const struct pyb_pyframe *f = &frames->frames[i];
-        if (n > 0 && rows[n - 1].code == f->code && rows[n - 1].lasti == f->lasti && rows[n - 1].name) {
-            rows[n] = rows[n - 1]; // recursion: the same place once more
-            place(f, &rows[n]);
-        } else if (!fill_frame(py, f, &rows[n], &why)) {
+        if (n > same && rows[same].code == f->code && rows[same].lasti == f->lasti && rows[same].name) {
+            rows[n] = rows[same]; // recursion: the same place once more
+        } else if (fill_frame(py, f, &rows[n], &why)) {
+            same = n;
+        } else {
             if (err)
                 *err = why;
             return why.code;
         }
+        place(f, &rows[n]);
         bool known = f->evaluation < frames->n_evaluations;
         rows[n].evaluation = known ? frames->evaluations[f->evaluation].stack_addr : 0;
         n += rows[n].name || !f->incomplete; // else being pushed, and not there yet
@@ -217,13 +233,13 @@ static uint64_t this_round(void)
 static int sample(struct pyb_session *s, struct pyb_python *py, struct pyb_sampled *t,
                   const struct pyb_read_options *o, struct pyb_error *err)
 {
-
     struct pyb_sampler *p = s->sampler;
     struct pyb_frames frames;
     py->texts_round = o->flags & PYB_READ_QUICK ? this_round() : 0;
     struct pyb_page_list *list = py->texts_round && py->texts_round == t->round ? &t->quick : &t->all;
     t->round = py->texts_round;
-    pyb_memory_prefetch(p->mem, list->pages, list->n);
+    py->generation++; // as pyb_python_invalidate() does, but the pages stay where they are
+    pyb_cache_renew(p->mem, list->pages, list->n);
     int code = pyb_tstate_refresh(py, &t->state, err);
     if (code != 0)
         return code;

@@ -29,7 +29,9 @@ struct pyb_sampler {
     uint32_t n;
     struct pyb_map by_address;    // thread state -> index into threads
     struct pyb_arena list;        // of the last pyb_thread_states()
-    struct pyb_arena result;      // of the last pyb_sample()
+    struct pyb_arena result;      // of the last pyb_sample(): what was walked
+    struct pyb_sample_frame *rows; // its frames: room for cap_rows, in the session's context
+    size_t cap_rows;
     struct pyb_sample sample;
 };
 

@@ -13,6 +13,7 @@
 #define BYTECODE_MAX ((uint64_t)1 << 30)
 #define PREFETCH_BATCH 256
 #define RAW_MAX 65536 // characters
+#define KEEP_SHARE 4   // of the limit on memory: what the code objects of a session may take between two calls
 
 struct head {
     uint8_t data[HEAD_MAX];
@@ -126,12 +127,12 @@ static const char *text(struct pyb_python *py, struct code_entry *e, pyb_addr ad
     struct pyb_error err = {0};
     const char *s = NULL;
     bool cut = false;
-    int code = pyb_string_read(py, addr, PYB_STRING_MAX, &py->arena, &s, &cut, &err);
+    int code = pyb_string_read(py, addr, PYB_STRING_MAX, &py->code_arena, &s, &cut, &err);
     if (code && !e->code.note)
-        e->code.note = pyb_arena_printf(&py->arena, "%s of the code object cannot be read: %s", what,
+        e->code.note = pyb_arena_printf(&py->code_arena, "%s of the code object cannot be read: %s", what,
                                         err.what);
     if (cut && !e->code.note)
-        e->code.note = pyb_arena_printf(&py->arena, "%s cut at %u characters", what, PYB_STRING_MAX);
+        e->code.note = pyb_arena_printf(&py->code_arena, "%s cut at %u characters", what, PYB_STRING_MAX);
     return code ? NULL : s;
 }
 
@@ -154,40 +155,40 @@ static void locate_bytecode(struct pyb_python *py, const struct identity *id, st
         ret->code_size = 0; // nothing is inside it then
 }
 
-// True when what lies in the target is the raw text.
-static bool same_text(struct pyb_python *py, pyb_addr addr, const struct raw_text *raw)
+// What cannot be kept is read again each time.
+static void keep_texts(struct pyb_python *py, struct code_entry *e)
 {
-    struct pyb_str s;
-    uint8_t now[512];
-    if (!raw->data || pyb_str_header(py, addr, &s, NULL) || s.length != raw->length || s.unit != raw->unit)
-        return false;
-    for (uint64_t i = 0, size = s.length * s.unit; i < size; i += sizeof now) {
-        size_t n = size - i < sizeof now ? (size_t)(size - i) : sizeof now;
-        if (pyb_read_bytes(py->target->mem, s.data + i, now, n, NULL) || memcmp(now, raw->data + i, n))
-            return false;
-    }
-    return true;
+    const struct pyb_code *c = &e->code;
+    (void)pyb_raw_keep(py, c->id_name, false, RAW_MAX, &e->raw_name, NULL);
+    (void)pyb_raw_keep(py, c->id_filename, false, RAW_MAX, &e->raw_filename, NULL);
+    if (pyb_has_field(py->layout.code_qualname) && e->id_qualname != c->id_name)
+        (void)pyb_raw_keep(py, e->id_qualname, false, RAW_MAX, &e->raw_qualname, NULL);
 }
 
-static struct raw_text keep_raw(struct pyb_python *py, pyb_addr addr)
+static struct code_entry **recent(struct pyb_python *py, pyb_addr addr)
 {
-    struct raw_text raw = {0};
-    struct pyb_str s;
-    if (pyb_str_header(py, addr, &s, NULL) || s.length > RAW_MAX)
-        return raw;
-    size_t n = (size_t)s.length * s.unit;
-    uint8_t *data = pyb_arena_alloc(&py->arena, n + 1);
-    if (data && (n == 0 || !pyb_read_bytes(py->target->mem, s.data, data, n, NULL)))
-        raw = (struct raw_text){.data = data, .length = s.length, .unit = s.unit};
-    return raw;
+    size_t n = sizeof py->recent_codes / sizeof *py->recent_codes;
+    return (struct code_entry **)&py->recent_codes[(addr >> 4 ^ addr >> 10) % n];
 }
 
-static int build(struct pyb_python *py, pyb_addr addr, const struct identity *id, struct code_entry **ret,
-                 struct pyb_error *err)
+static struct code_entry *known(struct pyb_python *py, pyb_addr addr)
 {
-    struct code_entry *e = pyb_arena_alloc(&py->arena, sizeof *e);
-    if (!e)
+    struct code_entry **slot = recent(py, addr);
+    uintptr_t value;
+    if ((!*slot || (*slot)->code.addr != addr) && pyb_map_get(&py->codes, addr, &value))
+        *slot = (struct code_entry *)value;
+    return *slot && (*slot)->code.addr == addr ? *slot : NULL;
+}
+
+static int build(struct pyb_python *py, pyb_addr addr, const struct head *h, const struct identity *id,
+                 struct code_entry **ret, struct pyb_error *err)
+{
+    size_t from = (size_t)py->layout.obj_type.offset, size = head_size(&py->layout) - from;
+    struct code_entry *e = pyb_arena_alloc(&py->code_arena, sizeof *e);
+    uint8_t *head = pyb_arena_alloc(&py->code_arena, size);
+    if (!e || !head)
         return pyb_fail(err, PYB_E_NOMEM, "no memory for a code object");
+    e->head = memcpy(head, h->data + from, size);
     struct pyb_code *c = &e->code;
     *c = (struct pyb_code){
         .addr = addr,
@@ -208,47 +209,69 @@ static int build(struct pyb_python *py, pyb_addr addr, const struct identity *id
     c->filename = text(py, e, id->filename, "the file name");
     if (pyb_has_field(py->layout.code_qualname))
         c->qualname = text(py, e, id->qualname, "the qualified name");
-    if (!id->version) {
-        e->raw_name = keep_raw(py, id->name);
-        e->raw_filename = keep_raw(py, id->filename);
-    }
-    *ret = e;
+    if (!id->version)
+        keep_texts(py, e);
+    *ret = *recent(py, addr) = e;
     return pyb_map_put(&py->codes, addr, (uintptr_t)e);
 }
 
+// What the pointers lead to, where the code object has no number that tells it from a later one.
+static bool same_texts(struct pyb_python *py, struct code_entry *e)
+{
+    const struct pyb_code *c = &e->code;
+    if (c->id_version || (py->texts_round && e->texts_round == py->texts_round))
+        return true;
+    bool qualname = pyb_has_field(py->layout.code_qualname) && e->id_qualname != c->id_name;
+    if (!pyb_raw_same(py, c->id_name, &e->raw_name) || !pyb_raw_same(py, c->id_filename, &e->raw_filename) ||
+        (qualname && !pyb_raw_same(py, e->id_qualname, &e->raw_qualname)) ||
+        (c->linetable && !pyb_raw_same(py, c->id_linetable, &e->raw_lines)))
+        return false;
+    e->texts_round = py->texts_round;
+    return true;
+}
+
 // An address is used again sooner than one thinks, with the same pointers too. Where each code object has a
-// number of its own (co_version, 3.11+) that decides; else what the pointers lead to is compared.
+// number of its own (co_version, 3.12+) that decides; else what the pointers lead to is compared.
 static bool still(struct pyb_python *py, struct code_entry *e, const struct identity *id)
 {
     const struct pyb_code *c = &e->code;
-    if (c->id_name != id->name || c->id_filename != id->filename || c->id_linetable != id->linetable ||
-        c->firstlineno != id->firstlineno || c->flags != (uint32_t)id->flags ||
-        c->id_version != id->version ||
-        e->id_bytecode != id->bytecode || e->id_qualname != id->qualname || e->id_units != id->code_units)
-        return false;
-    if (id->version || (py->texts_round && e->texts_round == py->texts_round))
-        return true;
-    e->texts_round = py->texts_round;
-    return same_text(py, id->name, &e->raw_name) && same_text(py, id->filename, &e->raw_filename) &&
-           pyb_code_lines_same(py, e);
+    return c->id_name == id->name && c->id_filename == id->filename && c->id_linetable == id->linetable &&
+           c->firstlineno == id->firstlineno && c->flags == (uint32_t)id->flags &&
+           c->id_version == id->version && e->id_bytecode == id->bytecode &&
+           e->id_qualname == id->qualname && e->id_units == id->code_units && same_texts(py, e);
+}
+
+// Nothing in the code object changed, not even what its identity leaves out: the usual case, and one comparison.
+static bool untouched(struct pyb_python *py, struct code_entry *e)
+{
+    size_t from = (size_t)py->layout.obj_type.offset;
+    return pyb_same_bytes(py, e->code.addr + from, e->head, head_size(&py->layout) - from) && same_texts(py, e);
+}
+
+static int look_again(struct pyb_python *py, pyb_addr addr, struct code_entry **entry, struct pyb_error *err)
+{
+    struct head h;
+    int code = read_head(py, addr, &h, err);
+    if (code)
+        return code;
+    struct identity id = identify(py, addr, &h);
+    struct code_entry *e = *entry;
+    if (!e || !still(py, e, &id))
+        return build(py, addr, &h, &id, entry, err);
+    size_t from = (size_t)py->layout.obj_type.offset;
+    memcpy(e->head, h.data + from, head_size(&py->layout) - from);
+    e->code.tlbc = id.tlbc;
+    return 0;
 }
 
 int pyb_code_get(struct pyb_python *py, pyb_addr addr, const struct pyb_code **ret, struct pyb_error *err)
 {
-    uintptr_t known = 0;
-    struct code_entry *e = pyb_map_get(&py->codes, addr, &known) ? (struct code_entry *)known : NULL;
+    struct code_entry *e = known(py, addr);
     if (!e || e->code.generation != py->generation) {
-        struct head h;
-        int code = read_head(py, addr, &h, err);
-        if (code)
-            return code;
-        struct identity id = identify(py, addr, &h);
-        if (!e || !still(py, e, &id))
-            code = build(py, addr, &id, &e, err);
+        int code = e && untouched(py, e) ? 0 : look_again(py, addr, &e, err);
         if (code)
             return code;
         e->code.generation = py->generation;
-        e->code.tlbc = id.tlbc;
     }
     *ret = &e->code;
     return 0;
@@ -259,16 +282,30 @@ void pyb_code_prefetch(struct pyb_python *py, const pyb_addr *addrs, size_t n)
     struct pyb_range ranges[PREFETCH_BATCH];
     size_t used = 0, size = head_size(&py->layout);
     for (size_t i = 0; size && i < n; i++) {
-        uintptr_t known;
-        if (pyb_map_get(&py->codes, addrs[i], &known) &&
-            ((struct code_entry *)known)->code.generation == py->generation)
+        struct code_entry *e = known(py, addrs[i]);
+        if (e && (e->code.generation == py->generation || e->announced == py->generation))
             continue;
+        if (e)
+            e->announced = py->generation;
         ranges[used++] = (struct pyb_range){.addr = addrs[i], .len = size};
-        if (used == PREFETCH_BATCH || i + 1 == n) {
+        if (used == PREFETCH_BATCH) {
             pyb_memory_prefetch(py->target->mem, ranges, used);
             used = 0;
         }
     }
     if (used)
         pyb_memory_prefetch(py->target->mem, ranges, used);
+}
+
+void pyb_codes_trim(struct pyb_python *py)
+{
+    if (py->code_arena.total > py->target->ctx->max_bytes / KEEP_SHARE)
+        pyb_codes_clear(py);
+}
+
+void pyb_codes_clear(struct pyb_python *py)
+{
+    memset(py->recent_codes, 0, sizeof py->recent_codes);
+    pyb_map_deinit(&py->codes);
+    pyb_arena_deinit(&py->code_arena);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
  * Code objects: names, file, line table; cached in the session by address and revalidated after the target
- * ran (same name, file and line table pointers, first line and co_version where there is one). Mirrors
- * Include/cpython/code.h, Include/code.h of each version.
+ * ran: same name, file and line table pointers, first line and co_version; up to 3.11, where there is no such
+ * number, also what these pointers lead to. Mirrors Include/cpython/code.h, Include/code.h of each version.
  */
 #ifndef PYB_INTERP_CODE_H
 #define PYB_INTERP_CODE_H
@@ -34,8 +34,16 @@ bool pyb_code_check(struct pyb_python *py, pyb_addr addr);
  * target ran, are read by one vectored read into the cache in front of the target's memory.
  */
 void pyb_code_prefetch(struct pyb_python *py, const pyb_addr *addrs, size_t n);
-/** *ret belongs to py. PYB_E_CORRUPT: not a code object. */
+/** *ret belongs to py until pyb_codes_trim(). PYB_E_CORRUPT: not a code object. */
 int pyb_code_get(struct pyb_python *py, pyb_addr addr, const struct pyb_code **ret, struct pyb_error *err);
+
+/**
+ * Between two calls: forgets all code objects once they take more than a quarter of the context's max_bytes, so that a target that
+ * makes code all the time does not fill the memory. What pyb_code_get() gave out before is dead then.
+ */
+void pyb_codes_trim(struct pyb_python *py);
+/** Forgets them in any case. */
+void pyb_codes_clear(struct pyb_python *py);
 
 struct pyb_position { int32_t line, end_line, column, end_column; }; // -1: none
 /**

@@ -1,33 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Line and column of an instruction: the code object's table, read when first asked for.
-#include <string.h>
-
 #include "base/error.h"
 #include "interp/code.h"
 #include "interp/code_entry.h"
-#include "interp/string_header.h"
 
 #define TABLE_MAX ((uint64_t)64 << 20)
 
 static int read_lines(struct pyb_python *py, struct code_entry *e, struct pyb_error *err)
 {
-    struct pyb_str table;
-    int code = pyb_bytes_header(py, e->code.id_linetable, &table, err);
+    int code = pyb_raw_keep(py, e->code.id_linetable, true, TABLE_MAX, &e->raw_lines, err);
     if (code)
         return code;
-    if (table.length > TABLE_MAX)
-        return pyb_fail_at(err, PYB_E_CORRUPT, e->code.id_linetable, table.length,
-                           "a line table of %llu bytes", (unsigned long long)table.length);
-    uint8_t *data = pyb_arena_alloc(&py->arena, (size_t)table.length + 1);
-    if (!data)
-        return pyb_fail(err, PYB_E_NOMEM, "no memory for a line table of %llu bytes",
-                        (unsigned long long)table.length);
-    if (table.length)
-        code = pyb_read_bytes(py->target->mem, table.data, data, (size_t)table.length, err);
-    if (code)
-        return code;
-    e->code.linetable = data;
-    e->code.linetable_len = (size_t)table.length;
+    e->code.linetable = e->raw_lines.data;
+    e->code.linetable_len = (size_t)e->raw_lines.length;
     return 0;
 }
 
@@ -42,24 +27,6 @@ static int need_lines(struct pyb_python *py, struct code_entry *e, struct pyb_er
     e->lines_failed = read_lines(py, e, err);
     e->lines_generation = py->generation;
     return e->lines_failed;
-}
-
-bool pyb_code_lines_same(struct pyb_python *py, const struct code_entry *e)
-{
-    struct pyb_str table;
-    if (!e->code.linetable)
-        return true;
-    if (pyb_bytes_header(py, e->code.id_linetable, &table, NULL) || table.length != e->code.linetable_len)
-        return false;
-    uint8_t part[4096];
-    for (size_t i = 0; i < e->code.linetable_len;) {
-        size_t n = e->code.linetable_len - i < sizeof part ? e->code.linetable_len - i : sizeof part;
-        if (pyb_read_bytes(py->target->mem, table.data + i, part, n, NULL) ||
-            memcmp(part, e->code.linetable + i, n))
-            return false;
-        i += n;
-    }
-    return true;
 }
 
 static int decode(const struct pyb_layout *l, const struct pyb_code *c, int32_t lasti,

@@ -202,6 +202,7 @@ int pyb_python_find(struct pyb_target *t, struct pyb_python **ret, struct pyb_er
         return pyb_fail(err, PYB_E_NOMEM, "no memory for an interpreter");
     py->target = t;
     pyb_arena_init(&py->arena, t->ctx);
+    pyb_arena_init(&py->code_arena, t->ctx);
     pyb_map_init(&py->codes, t->ctx);
     pyb_map_init(&py->types, t->ctx);
     struct pyb_finder f = {.t = t, .py = py};

@@ -126,12 +126,12 @@ static int add_frame(struct builder *b, size_t i, struct pyb_error *err)
             return pyb_chain_broken(c, &b->why, "the code of a frame,", link->code);
         }
     }
-    struct pyb_pyframe f = {.addr = link->addr, .code = link->code, .evaluation = b->out->n_evaluations};
-    locate(b, link, &f);
-    if (is_trampoline(b->code, &f))
-        return 1;
-    f.generator = is_generator(&c->py->layout, b->code, link);
-    b->out->frames[b->out->n++] = f;
+    struct pyb_pyframe *f = &b->out->frames[b->out->n]; // there is one for each link with code
+    *f = (struct pyb_pyframe){.addr = link->addr, .code = link->code, .object = b->code,
+                              .evaluation = b->out->n_evaluations};
+    locate(b, link, f);
+    f->generator = is_generator(&c->py->layout, b->code, link);
+    b->out->n += !is_trampoline(b->code, f);
     return 1;
 }
 

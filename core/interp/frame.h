@@ -15,6 +15,7 @@
 struct pyb_pyframe {
     pyb_addr addr;           // frame object or interpreter frame
     pyb_addr code;
+    const struct pyb_code *object; // what was read of it (code.h)
     int32_t lasti;           // bytes into the code, of the instruction that decides the line; -1: not started
     uint32_t evaluation;     // index into evaluations
     bool entry;              // outermost of its evaluation

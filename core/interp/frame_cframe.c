@@ -11,11 +11,21 @@ struct cframe {
 static int read_cframe(struct pyb_chain *c, pyb_addr addr, struct cframe *ret, struct pyb_error *err)
 {
     const struct pyb_layout *l = &c->py->layout;
+    uint8_t data[PYB_CFRAME_MAX];
+    const void *at;
     *ret = (struct cframe){.addr = addr};
     if (!addr)
         return 0;
-    int code = pyb_field_ptr(c->py, addr, l->cframe_current_frame, &ret->current, err);
-    return code ? code : pyb_field_ptr(c->py, addr, l->cframe_previous, &ret->previous, err);
+    if (!pyb_has_field(l->cframe_current_frame) || !pyb_has_field(l->cframe_previous) || !l->cframe_size ||
+        l->cframe_size > sizeof data)
+        return pyb_fail(err, PYB_E_UNSUPPORTED, "the layout %s has no _PyCFrame", l->name);
+    int code = pyb_window_bytes(c->py->target->mem, &c->stack, addr, data, l->cframe_size, &at, err);
+    if (code)
+        return code;
+    struct pyb_bytes b = pyb_memory_bytes(c->py->target->mem, at, l->cframe_size);
+    ret->current = pyb_get_ptr(&b, (size_t)l->cframe_current_frame.offset);
+    ret->previous = pyb_get_ptr(&b, (size_t)l->cframe_previous.offset);
+    return b.bad ? pyb_fail(err, PYB_E_UNSUPPORTED, "_PyCFrame of the layout %s", l->name) : 0;
 }
 
 // The walk, seen from one evaluation.
@@ -25,6 +35,7 @@ struct walk {
     pyb_addr first;   // innermost frame of this evaluation, 0: none yet
     bool innermost;   // of all evaluations
     bool linked;      // the innermost evaluation's chain leads where its caller says
+    struct pyb_error why; // of the last that could not be read
 };
 
 // One without a current frame has to be the thread state's own, or a greenlet's first, which lies further up
@@ -40,11 +51,10 @@ static bool may_be_outermost(const struct walk *w, const struct cframe *outer)
 static int close_evaluation(struct walk *w, pyb_addr previous, struct pyb_error *err)
 {
     struct cframe outer;
-    struct pyb_error why = {0};
-    if (read_cframe(w->c, w->here.previous, &outer, &why)) {
+    if (read_cframe(w->c, w->here.previous, &outer, &w->why)) {
         if (err)
-            *err = why;
-        int code = pyb_chain_broken(w->c, &why, "the _PyCFrame", w->here.previous);
+            *err = w->why;
+        int code = pyb_chain_broken(w->c, &w->why, "the _PyCFrame", w->here.previous);
         if (code)
             return code;
         outer = (struct cframe){0}; // the frames do not need it
@@ -62,15 +72,15 @@ static int close_evaluation(struct walk *w, pyb_addr previous, struct pyb_error 
 static int add(struct walk *w, const struct pyb_iframe *f, struct pyb_error *err)
 {
     if (!w->first)
-        w->first = f->link.addr;
+        w->first = f->link->addr;
     if (f->shim) {
-        int code = pyb_chain_shim(w->c, f->link.addr, err);
+        int code = pyb_chain_shim(w->c, f->link->addr, err);
         if (code <= 0)
             return code;
         code = close_evaluation(w, f->previous, err);
         return code ? code : 1;
     }
-    int code = pyb_chain_frame(w->c, &f->link, err);
+    int code = pyb_chain_frame(w->c);
     if (code <= 0 || !f->is_entry)
         return code;
     code = pyb_chain_end(w->c, w->here.current == w->first ? w->here.addr : 0, err);
@@ -91,7 +101,7 @@ static int follow(struct walk *w, struct pyb_error *err)
             w->linked = !w->innermost;
             return pyb_chain_broken(w->c, &why, "the frame", addr);
         }
-        if (!f.shim && !f.link.code) {
+        if (!f.shim && !f.link->code) {
             w->linked = !w->innermost;
             pyb_chain_note(w->c, "the frame at 0x%llx has no code", (unsigned long long)addr);
             return 0;

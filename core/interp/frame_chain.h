@@ -8,6 +8,9 @@
 #define PYB_INTERP_FRAME_CHAIN_H
 #include "interp/frame.h"
 
+#define PYB_CFRAME_MAX 64 // bytes of a _PyCFrame
+#define PYB_CHAIN_FIRST 256
+
 /** One link, innermost first: a frame, or (code 0) the end of an evaluation. */
 struct pyb_link {
     pyb_addr addr;       // of the frame; of what the evaluation left on the C stack, 0: nothing
@@ -27,15 +30,18 @@ struct pyb_chain {
     struct pyb_python *py;
     const struct pyb_tstate *t;
     struct pyb_arena *arena;
-    struct pyb_link *links;    // in the context's memory
+    struct pyb_link *links;    // `first`, or in the context's memory
     size_t n, cap;
     uint32_t n_frames, max_frames;
     // A chain that turns back on itself (Brent): every power of two the tortoise jumps to where we are.
     pyb_addr tortoise;
     uint64_t power, steps;
     struct pyb_frame_chunk chunk;
-    size_t iframe_extent;      // bytes of an interpreter frame up to the last member that is read
+    size_t extent;             // bytes of a frame up to the last member that is read
+    bool plain;                // its members are as wide as this program's own, in its byte order
+    struct pyb_window frames, stack; // where frames, and what evaluations left on the C stack, were read last
     const char *note;          // why it ended early
+    struct pyb_link first[PYB_CHAIN_FIRST];
 };
 
 void pyb_chain_init(struct pyb_chain *c, struct pyb_python *py, const struct pyb_tstate *t,
@@ -43,11 +49,13 @@ void pyb_chain_init(struct pyb_chain *c, struct pyb_python *py, const struct pyb
 void pyb_chain_deinit(struct pyb_chain *c);
 /** Forgets all links. */
 void pyb_chain_reset(struct pyb_chain *c);
+/** Where the next link goes: a frame is decoded there, for nothing if it is not appended. NULL: no memory. */
+struct pyb_link *pyb_chain_next(struct pyb_chain *c, struct pyb_error *err);
 /**
- * Appends a frame. 1: go on, 0: the chain ends here (a note says why: a cycle, the limit), negative: no
- * memory.
+ * Appends the frame that stands where pyb_chain_next() said. 1: go on, 0: the chain ends here (a note says why: a
+ * cycle, the limit).
  */
-int pyb_chain_frame(struct pyb_chain *c, const struct pyb_link *link, struct pyb_error *err);
+int pyb_chain_frame(struct pyb_chain *c);
 /** As above for a shim: closes the current evaluation. */
 int pyb_chain_shim(struct pyb_chain *c, pyb_addr addr, struct pyb_error *err);
 /** Closes the current evaluation. 0 or negative. */
@@ -62,7 +70,7 @@ int pyb_chain_broken(struct pyb_chain *c, const struct pyb_error *why, const cha
 
 /** An interpreter frame (3.11+), decoded. */
 struct pyb_iframe {
-    struct pyb_link link;
+    struct pyb_link *link; // at pyb_chain_next()
     pyb_addr previous;
     int64_t owner;
     bool is_entry;  // 3.11

@@ -21,11 +21,11 @@ int pyb_walk_iframes(struct pyb_chain *c, struct pyb_error *err)
                 *err = why;
             return pyb_chain_broken(c, &why, "the frame", addr);
         }
-        if (!f.shim && !f.link.code) {
+        if (!f.shim && !f.link->code) {
             pyb_chain_note(c, "the frame at 0x%llx has no code", (unsigned long long)addr);
             return 0;
         }
-        int code = f.shim ? pyb_chain_shim(c, addr, err) : pyb_chain_frame(c, &f.link, err);
+        int code = f.shim ? pyb_chain_shim(c, addr, err) : pyb_chain_frame(c);
         if (code <= 0)
             return code;
         addr = f.previous;

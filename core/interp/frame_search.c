@@ -86,9 +86,9 @@ static bool looks_right(const struct pyb_chain *c, struct pyb_bytes *b, size_t a
 pyb_addr pyb_find_calling_cframe(struct pyb_chain *c, pyb_addr top, pyb_addr said)
 {
     const struct pyb_layout *l = &c->py->layout;
-    uint8_t block[BLOCK + 64];
+    uint8_t block[BLOCK + PYB_CFRAME_MAX];
     uint32_t tries = 0;
-    if (!c->t->base || !l->cframe_size || l->cframe_size > 64)
+    if (!c->t->base || !l->cframe_size || l->cframe_size > PYB_CFRAME_MAX)
         return 0;
     if (said && (said == c->t->base || said > top) && proves_itself(c, said))
         return said;

@@ -2,6 +2,7 @@
 #include "interp/python.h"
 
 #include "base/error.h"
+#include "interp/code.h"
 
 void pyb_python_free(struct pyb_python *py)
 {
@@ -9,7 +10,7 @@ void pyb_python_free(struct pyb_python *py)
         return;
     if (py->native_names_free)
         py->native_names_free(py);
-    pyb_map_deinit(&py->codes);
+    pyb_codes_clear(py);
     pyb_map_deinit(&py->types);
     pyb_arena_deinit(&py->arena);
     pyb_free(py->target->ctx, py);

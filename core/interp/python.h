@@ -27,7 +27,9 @@ struct pyb_python {
     const char *found_by;
     uint32_t n_candidates;
     struct pyb_arena arena;       // strings above and the caches
+    struct pyb_arena code_arena;  // of the code objects: emptied with them (pyb_codes_trim)
     struct pyb_map codes;         // code object address -> struct pyb_code * (code.h)
+    void *recent_codes[64];       // of these, by some bits of the address (code.c)
     struct pyb_map types;         // type object address -> struct (repr.c)
     void *native_names;           // stack/native_name.c: built lazily
     void (*native_names_free)(struct pyb_python *py);

@@ -8,6 +8,7 @@
 #define LENGTH_MAX ((uint64_t)1 << 46) // units; no address space holds more
 
 // The same in every version; rows made of published facts do not have them.
+#define HEAP_TYPE ((uint64_t)1 << 9)
 #define BYTES_SUBCLASS ((uint64_t)1 << 27)
 #define UNICODE_SUBCLASS ((uint64_t)1 << 28)
 
@@ -130,18 +131,27 @@ static int unicode33(struct head *h, struct pyb_str *ret, struct pyb_error *err)
     return finish(h, ret, err);
 }
 
-int pyb_str_header(struct pyb_python *py, pyb_addr addr, struct pyb_str *ret, struct pyb_error *err)
+// True when the object is its head and then its characters, for good: a static type stays what it is.
+static bool is_whole(const struct pyb_layout *l, pyb_addr addr, const struct pyb_str *s, uint64_t flags)
+{
+    uint64_t end = (uint64_t)l->obj_type.offset + l->obj_type.width;
+    return !(flags & flag(l->tpflags_heaptype, HEAP_TYPE)) && s->data - addr >= end && s->data - addr <= HEAD_MAX;
+}
+
+static int read_str(struct pyb_python *py, pyb_addr addr, struct pyb_str *ret, uint64_t *ret_flags,
+                    struct pyb_error *err)
 {
     const struct pyb_layout *l = &py->layout;
     bool old = l->unicode_model == PYB_UNICODE_27;
     // A compact string may end before a whole PyUnicodeObject does, at the end of readable memory.
     struct head h;
     int code = read_head(py, addr, l->ascii_size && !old ? l->ascii_size : l->bytes_size, &h, err);
-    uint64_t flags;
+    uint64_t flags = 0;
     if (!code)
         code = type_flags(&h, &flags, err);
     if (code)
         return code;
+    *ret_flags = flags;
     if (old && (flags & flag(l->tpflags_bytes_subclass, BYTES_SUBCLASS)))
         return bytes_of(&h, ret, err);
     if (!(flags & flag(l->tpflags_unicode_subclass, UNICODE_SUBCLASS)))
@@ -152,6 +162,15 @@ int pyb_str_header(struct pyb_python *py, pyb_addr addr, struct pyb_str *ret, st
     if (code)
         return code;
     return (old ? unicode27 : unicode33)(&h, ret, err);
+}
+
+int pyb_str_header(struct pyb_python *py, pyb_addr addr, struct pyb_str *ret, struct pyb_error *err)
+{
+    uint64_t flags;
+    int code = read_str(py, addr, ret, &flags, err);
+    if (!code)
+        ret->whole = is_whole(&py->layout, addr, ret, flags);
+    return code;
 }
 
 int pyb_bytes_header(struct pyb_python *py, pyb_addr addr, struct pyb_str *ret, struct pyb_error *err)
@@ -166,5 +185,8 @@ int pyb_bytes_header(struct pyb_python *py, pyb_addr addr, struct pyb_str *ret, 
         return code;
     if (!(flags & flag(l->tpflags_bytes_subclass, BYTES_SUBCLASS)))
         return not_a("bytes object", addr, err);
-    return bytes_of(&h, ret, err);
+    code = bytes_of(&h, ret, err);
+    if (!code)
+        ret->whole = is_whole(l, addr, ret, flags);
+    return code;
 }

@@ -16,6 +16,7 @@ struct pyb_str {
     unsigned unit;    // bytes: 1, 2 or 4
     bool utf16;       // pairs of surrogates are one character (narrow 2.7, 16-bit wchar_t)
     bool is_bytes;    // a str of 2.7: text only by custom
+    bool whole;       // the characters follow the head, and the type is none that comes and goes
 };
 /** A str (2.7: str or unicode). PYB_E_CORRUPT: something else, or a length or state that makes no sense. */
 int pyb_str_header(struct pyb_python *py, pyb_addr addr, struct pyb_str *ret, struct pyb_error *err);

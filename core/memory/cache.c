@@ -216,6 +216,7 @@ static int load(struct pyb_cache *c, const struct pyb_range *ranges, size_t n, s
                 struct pyb_error *err)
 {
     size_t count;
+    c->base.stamp++; // pages may be taken for others
     int rc = gather(c, ranges, n, offset, &count, err);
     if (rc == PYB_E_LIMIT && count > 0)
         rc = 0; // the recording is full: what is asked first is still served
@@ -288,20 +289,15 @@ int pyb_cache_readv(struct pyb_memory *m, struct pyb_range *ranges, size_t n, st
     return rc;
 }
 
-// Of the page asked for last only: a walk that goes on elsewhere reads, and finds that page at hand
-// afterwards.
-static const void *peek(struct pyb_memory *m, pyb_addr addr, size_t len)
+// A page that is there; what is not is read the usual way, and found here afterwards.
+static void window(struct pyb_memory *m, pyb_addr addr, struct pyb_window *ret)
 {
     struct pyb_cache *c = cache_of(m);
-    if (c->newest == NONE || c->pages[c->newest].addr != page_of(addr) || addr < PYB_PAGE)
-        return NULL;
-    struct pyb_page *p = &c->pages[c->newest];
-    size_t offset = (size_t)(addr % PYB_PAGE);
-    if (offset >= p->len || len > p->len - offset)
-        return NULL;
-    p->touched = true;
+    struct pyb_page *p = addr < PYB_PAGE ? NULL : find(c, page_of(addr));
+    if (!p)
+        return;
     c->hits++;
-    return p->data + offset;
+    *ret = (struct pyb_window){.start = p->addr, .data = p->data, .len = p->len, .stamp = m->stamp};
 }
 
 void pyb_cache_prefetch(struct pyb_memory *m, const struct pyb_range *ranges, size_t n)
@@ -326,7 +322,41 @@ void pyb_cache_invalidate(struct pyb_memory *m)
         memset(c->buckets, 0xff, c->n_buckets * sizeof(*c->buckets));
     c->n_used = 0;
     c->newest = c->oldest = NONE;
+    m->stamp++;
     pyb_memory_invalidate(c->below);
+}
+
+static bool same_pages(const struct pyb_cache *c, const struct pyb_range *pages, size_t n)
+{
+    if (c->n_used != n)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (c->pages[i].addr != pages[i].addr)
+            return false;
+    return true;
+}
+
+void pyb_cache_renew(struct pyb_memory *m, const struct pyb_range *pages, size_t n)
+{
+    struct pyb_cache *c = cache_of(m);
+    if (n == 0 || n > PYB_CACHE_BATCH || c->keep || !same_pages(c, pages, n)) {
+        pyb_cache_invalidate(m);
+        pyb_memory_prefetch(m, pages, n);
+        return;
+    }
+    m->stamp++;
+    pyb_memory_invalidate(c->below);
+    for (size_t i = 0; i < n; i++)
+        c->batch[i] = (struct pyb_range){.addr = c->pages[i].addr, .buf = c->pages[i].data, .len = PYB_PAGE};
+    c->misses += n;
+    if (pyb_memory_readv(c->below, c->batch, n, NULL)) {
+        pyb_cache_invalidate(m); // the read that follows says why
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        c->pages[i].len = (uint32_t)c->batch[i].done;
+        c->pages[i].touched = false;
+    }
 }
 
 void pyb_cache_destroy(struct pyb_memory *m)
@@ -354,6 +384,7 @@ int pyb_cache_new(struct pyb_ctx *ctx, struct pyb_memory *below, const struct py
         .ptr_size = below->ptr_size,
         .big_endian = below->big_endian,
         .machine = below->machine,
+        .stamp = 1,
     };
     c->below = below;
     c->keep = keep;
@@ -372,10 +403,10 @@ static int by_address(const void *a, const void *b)
 // Nothing came and nothing went: the usual case, where pages stand as they were prefetched.
 static bool touched_same(const struct pyb_cache *c, const struct pyb_range *ranges, size_t n)
 {
-    if (c->n_used != n)
+    if (!same_pages(c, ranges, n))
         return false;
     for (size_t i = 0; i < n; i++)
-        if (!c->pages[i].touched || c->pages[i].addr != ranges[i].addr)
+        if (!c->pages[i].touched)
             return false;
     return true;
 }
@@ -406,7 +437,7 @@ static const struct pyb_memory_ops cache_ops = {
     .name = "cache",
     .readv = pyb_cache_readv,
     .prefetch = pyb_cache_prefetch,
-    .peek = peek,
+    .window = window,
     .invalidate = pyb_cache_invalidate,
     .destroy = pyb_cache_destroy,
 };

@@ -78,9 +78,21 @@ int pyb_read_bytes(struct pyb_memory *m, pyb_addr addr, void *buf, size_t len, s
 int pyb_view_bytes(struct pyb_memory *m, pyb_addr addr, void *buf, size_t len, const void **ret,
                    struct pyb_error *err)
 {
-    *ret = m->ops->peek && pyb_ctx_check(m->ctx, NULL) == 0 ? m->ops->peek(m, addr, len) : NULL;
-    if (*ret)
+    struct pyb_window w = {0};
+    return pyb_window_move(m, &w, addr, buf, len, ret, err);
+}
+
+int pyb_window_move(struct pyb_memory *m, struct pyb_window *w, pyb_addr addr, void *buf, size_t len,
+                    const void **ret, struct pyb_error *err)
+{
+    w->len = 0;
+    if (m->ops->window && pyb_ctx_check(m->ctx, NULL) == 0)
+        m->ops->window(m, addr, w);
+    uint64_t offset = addr - w->start;
+    if (offset < w->len && len <= w->len - offset) {
+        *ret = w->data + offset;
         return 0;
+    }
     *ret = buf;
     return pyb_read_bytes(m, addr, buf, len, err);
 }

@@ -18,6 +18,14 @@ struct pyb_range {
     size_t done; // out: bytes read from the start of the range; the rest of buf is untouched
 };
 
+/** Bytes of the target that a cache has at hand. Good as long as the memory's stamp stays the same. */
+struct pyb_window {
+    pyb_addr start;
+    const uint8_t *data;
+    size_t len;
+    uint64_t stamp;
+};
+
 struct pyb_memory;
 struct pyb_memory_ops {
     const char *name; // "live", "core", "callback", "recording", "cache"
@@ -25,8 +33,8 @@ struct pyb_memory_ops {
     int (*readv)(struct pyb_memory *m, struct pyb_range *ranges, size_t n, struct pyb_error *err);
     /** Loads ranges (their `buf` may be NULL) into the cache that this is or has below; NULL: there is none. */
     void (*prefetch)(struct pyb_memory *m, const struct pyb_range *ranges, size_t n);
-    /** The bytes where they are at hand, until the next call on this memory; NULL: read them. May be NULL. */
-    const void *(*peek)(struct pyb_memory *m, pyb_addr addr, size_t len);
+    /** Opens a window on what is at hand around addr; one without length: nothing is. May be NULL. */
+    void (*window)(struct pyb_memory *m, pyb_addr addr, struct pyb_window *ret);
     /** Forgets cached content; may be NULL. */
     void (*invalidate)(struct pyb_memory *m);
     void (*destroy)(struct pyb_memory *m);
@@ -40,6 +48,7 @@ struct pyb_memory {
     bool big_endian;
     uint16_t machine;   // EM_*
     uint64_t n_reads, n_bytes; // calls of readv, bytes asked
+    uint64_t stamp;     // another number: windows opened before are closed
 };
 
 int pyb_memory_readv(struct pyb_memory *m, struct pyb_range *ranges, size_t n, struct pyb_error *err);
@@ -50,6 +59,23 @@ int pyb_read_bytes(struct pyb_memory *m, pyb_addr addr, void *buf, size_t len, s
  */
 int pyb_view_bytes(struct pyb_memory *m, pyb_addr addr, void *buf, size_t len, const void **ret,
                    struct pyb_error *err);
+/** What pyb_window_bytes() does where the window does not reach: moves it, or reads into `buf`. */
+int pyb_window_move(struct pyb_memory *m, struct pyb_window *w, pyb_addr addr, void *buf, size_t len,
+                    const void **ret, struct pyb_error *err);
+/**
+ * As pyb_view_bytes(), for a walk that stays near where it was: through a window of the walk's own (all zero at
+ * first), which moves along. Inline: called for each frame.
+ */
+static inline int pyb_window_bytes(struct pyb_memory *m, struct pyb_window *w, pyb_addr addr, void *buf,
+                                   size_t len, const void **ret, struct pyb_error *err)
+{
+    uint64_t offset = addr - w->start;
+    if (w->stamp == m->stamp && offset < w->len && len <= w->len - offset) {
+        *ret = w->data + offset;
+        return 0;
+    }
+    return pyb_window_move(m, w, addr, buf, len, ret, err);
+}
 /** As many as there are; 0 bytes is PYB_E_FAULT. */
 int pyb_read_some(struct pyb_memory *m, pyb_addr addr, void *buf, size_t len, size_t *ret, struct pyb_error *err);
 int pyb_read_u8(struct pyb_memory *m, pyb_addr addr, uint8_t *ret, struct pyb_error *err);

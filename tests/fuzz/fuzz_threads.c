@@ -104,6 +104,7 @@ static void walk(uint8_t mode, const uint8_t *data, size_t size)
         return;
     py.other_heads[0] = BASE + 0x28;
     py.n_other_heads = mode ? 0 : 1;
+    pyb_arena_init(&py.code_arena, &ctx);
     pyb_map_init(&py.codes, &ctx);
     pyb_map_init(&py.types, &ctx);
     pyb_arena_init(&py.arena, &ctx);
@@ -120,6 +121,7 @@ static void walk(uint8_t mode, const uint8_t *data, size_t size)
     pyb_arena_deinit(&arena);
     pyb_arena_deinit(&py.arena);
     pyb_map_deinit(&py.codes);
+    pyb_arena_deinit(&py.code_arena);
     pyb_map_deinit(&py.types);
 }
 

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from support import pythons
+from support.process import wait_blocked
 from support.target import start
 
 BUILD = os.environ.get("PYBRAID_BUILD", os.path.join(pythons.REPO, "build"))
@@ -44,13 +45,20 @@ class Options(ctypes.Structure):
         [(name, ctypes.c_uint32) for name in ("flags", "max_frames", "repr_length", "repr_depth", "repr_items")]
 
 
+class SessionOptions(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t)] + \
+        [(name, ctypes.c_void_p) for name in ("alloc", "free", "alloc_ctx")] + \
+        [(name, ctypes.c_uint64) for name in ("max_bytes", "max_ms")]
+
+
 class Session:
     """A session on one live process, as a sampler has it."""
 
-    def __init__(self, pid):
+    def __init__(self, pid, max_bytes=0):
         self.lib = ctypes.CDLL(os.path.join(BUILD, "lib", "libpybraid.so"))
         self.handle = ctypes.c_void_p()
-        self.call("pyb_session_new", None, ctypes.byref(self.handle), handle=False)
+        options = SessionOptions(size=ctypes.sizeof(SessionOptions), max_bytes=max_bytes)
+        self.call("pyb_session_new", ctypes.byref(options), ctypes.byref(self.handle), handle=False)
         self.call("pyb_open_pid", ctypes.c_int32(pid))
 
     def call(self, name, *arguments, handle=True, allow=()):
@@ -75,7 +83,7 @@ class Session:
         frames = []
         for frame in sample.frames[:sample.n_frames]:
             row = {name: getattr(frame, name) and getattr(frame, name).decode("utf-8") for name in TEXTS}
-            row.update({name: getattr(frame, name) for name in NUMBERS})
+            row.update({name: getattr(frame, name) for name in NUMBERS + ("code",)})
             frames.append(row)
         return frames, sample.reads
 
@@ -87,13 +95,18 @@ class Session:
 def session():
     opened = []
 
-    def make(pid):
-        opened.append(Session(pid))
+    def make(pid, max_bytes=0):
+        opened.append(Session(pid, max_bytes))
         return opened[-1]
 
     yield make
     for one in opened:
         one.close()
+
+
+def told_by(sampled):
+    """Of a sampled frame what a target can tell of itself."""
+    return {name: sampled[name] for name in TEXTS + NUMBERS}
 
 
 def told(frame):
@@ -118,7 +131,7 @@ def test_samples_equal_the_account(python, session, target_folder, shape):
             expected = [told(frame) for frame in thread["frames"]]
             for flags in (0, 0, 0, QUICK, QUICK):
                 frames, _ = opened.sample(mine[0], flags)
-                assert frames == expected
+                assert [told_by(frame) for frame in frames] == expected
             _, reads = opened.sample(mine[0])
             assert reads <= (6 if shape == "async" else 3), "%d reads for what was read before" % reads
 
@@ -154,6 +167,28 @@ def wait_stopped(pid):
             return
         time.sleep(0.001)
     raise AssertionError("not stopped: %r" % states)
+
+
+@pytest.mark.matrix("sample")
+def test_code_that_is_new_all_the_time(python, session, target_folder):
+    """Each sample sees the code of its moment, at addresses used again and again; several times the session's
+    limit on memory passes through."""
+    limit, size, rounds = 4 << 20, 12000, 1000
+    with start(python, "newcode.py", "--size", size, folder=target_folder) as target:
+        opened = session(target.pid, limit)
+        state = opened.states()[0][0]
+        places = set()
+        for number in range(1, rounds + 1):
+            target.go_on()
+            assert target.read_line() == str(number)
+            wait_blocked(target.pid, target.pid, ["read"])
+            frames, _ = opened.sample(state, QUICK if number % 50 == 0 else 0)
+            name = ("call_%d_" % number).ljust(size, "x")
+            seen = [frames[0][key] for key in ("name", "func", "file", "line")]
+            assert seen == [name, name, "/made/file_%d.py" % (number % 5), 4 + number % 7]
+            places.add(frames[0]["code"])
+        assert len(places) < rounds * 0.9, "code objects hardly ever stood where another one had been"
+        assert rounds * size > 2 * limit
 
 
 @pytest.mark.matrix("sample")

@@ -83,6 +83,7 @@ static inline void fake_init(struct fake *f)
     f->target = (struct pyb_target){.ctx = f->memory.mem.ctx, .mem = &f->memory.mem, .executable = "/fake"};
     f->py.target = &f->target;
     pyb_arena_init(&f->py.arena, f->target.ctx);
+    pyb_arena_init(&f->py.code_arena, f->target.ctx);
     pyb_map_init(&f->py.codes, f->target.ctx);
     pyb_map_init(&f->py.types, f->target.ctx);
 }
@@ -90,6 +91,7 @@ static inline void fake_init(struct fake *f)
 static inline void fake_deinit(struct fake *f)
 {
     pyb_map_deinit(&f->py.codes);
+    pyb_arena_deinit(&f->py.code_arena);
     pyb_map_deinit(&f->py.types);
     pyb_arena_deinit(&f->py.arena);
 }

@@ -53,6 +53,7 @@ static inline void made_init(struct made *f, const struct pyb_layout *layout)
     f->py = (struct pyb_python){.target = &f->target, .layout = *layout, .major = layout->major,
                                 .minor = layout->minor, .version = "made"};
     pyb_arena_init(&f->py.arena, &f->ctx);
+    pyb_arena_init(&f->py.code_arena, &f->ctx);
     pyb_map_init(&f->py.codes, &f->ctx);
     pyb_map_init(&f->py.types, &f->ctx);
 }
@@ -60,6 +61,7 @@ static inline void made_init(struct made *f, const struct pyb_layout *layout)
 static inline void made_deinit(struct made *f)
 {
     pyb_map_deinit(&f->py.codes);
+    pyb_arena_deinit(&f->py.code_arena);
     pyb_map_deinit(&f->py.types);
     pyb_arena_deinit(&f->py.arena);
     free(f->data);

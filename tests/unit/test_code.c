@@ -180,12 +180,112 @@ static void kept_by_content(void **state)
     made_deinit(&w.f);
 }
 
+// As 3.11 is: a qualified name, no number.
+static void world_without_version(struct world *w)
+{
+    world_begin(w, PYB_WALKER_IFRAME, 8, false);
+    w->f.py.layout.code_version = (struct pyb_field){.offset = PYB_ABSENT};
+}
+
+static void change(struct world *w, pyb_addr at, const char *text)
+{
+    memcpy(w->f.data + (size_t)(at - MADE_BASE), text, strlen(text));
+    w->f.py.generation++;
+}
+
+static void kept_while_the_head_changes(void **state)
+{
+    (void)state;
+    struct world w;
+    world_without_version(&w);
+    uint32_t hash = w.f.py.layout.ascii_size;
+    w.f.py.layout.ascii_size += 8;
+    pyb_addr addr = world_code(&w, "f", "C.f", "x.py", 20);
+    const struct pyb_code *c = get(&w, addr);
+    w.f.py.generation++;
+    uint64_t before = w.f.mem.n_reads;
+    assert_ptr_equal(get(&w, addr), c);
+    uint64_t usual = w.f.mem.n_reads - before;
+    assert_int_equal(usual, 4); // the code object, its three texts: no type, no header apart
+    // What stands between a text's type and its characters may change: a hash, when it is needed.
+    made_put(&w.f, c->id_name + hash, 8, 0x1234567);
+    w.f.py.generation++;
+    assert_ptr_equal(get(&w, addr), c);
+    before = w.f.mem.n_reads;
+    w.f.py.generation++;
+    assert_ptr_equal(get(&w, addr), c);
+    assert_int_equal(w.f.mem.n_reads - before, usual);
+    made_deinit(&w.f);
+}
+
+static void another_qualified_name(void **state)
+{
+    (void)state;
+    struct world w;
+    world_without_version(&w);
+    pyb_addr addr = world_code(&w, "f", "First.f", "x.py", 20);
+    const struct pyb_code *c = get(&w, addr);
+    pyb_addr qualname = 0;
+    assert_int_equal(pyb_field_ptr(&w.f.py, addr, w.f.py.layout.code_qualname, &qualname, NULL), 0);
+    change(&w, qualname + w.f.py.layout.ascii_size, "Other");
+    const struct pyb_code *other = get(&w, addr);
+    assert_ptr_not_equal(other, c);
+    assert_string_equal(other->qualname, "Other.f");
+    made_deinit(&w.f);
+}
+
+static void rounds(void **state)
+{
+    (void)state;
+    struct world w;
+    world_without_version(&w);
+    pyb_addr addr = world_code(&w, "first", "first", "x.py", 20);
+    const struct pyb_code *c = get(&w, addr);
+    pyb_addr name = c->id_name + w.f.py.layout.ascii_size;
+    w.f.py.texts_round = 5;
+    w.f.py.generation++;
+    assert_ptr_equal(get(&w, addr), c);
+    change(&w, name, "other"); // not looked at before the next round
+    assert_ptr_equal(get(&w, addr), c);
+    w.f.py.texts_round = 6;
+    w.f.py.generation++;
+    const struct pyb_code *other = get(&w, addr);
+    assert_string_equal(other->name, "other");
+    made_deinit(&w.f);
+}
+
+static void forgotten_when_they_are_many(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w, PYB_WALKER_IFRAME, 8, false);
+    w.f.ctx.max_bytes = 256 << 10;
+    pyb_addr codes[50];
+    for (size_t i = 0; i < 50; i++)
+        codes[i] = world_code(&w, "f", "f", "x.py", 20);
+    for (unsigned round = 0; round < 2000; round++) { // 100 000 code objects, each new
+        for (size_t i = 0; i < 50; i++) {
+            made_set(&w.f, codes[i], w.f.py.layout.code_version, 1000 + round);
+            assert_string_equal(get(&w, codes[i])->name, "f");
+        }
+        uint64_t held = w.f.py.code_arena.total;
+        pyb_codes_trim(&w.f.py);
+        assert_true(held <= (64 << 10) ? w.f.py.code_arena.total == held : w.f.py.code_arena.total == 0);
+        w.f.py.generation++;
+    }
+    made_deinit(&w.f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(members),         cmocka_unit_test(position), cmocka_unit_test(large_table),
         cmocka_unit_test(bad_table),       cmocka_unit_test(not_code), cmocka_unit_test(unreadable_name),
         cmocka_unit_test(kept),            cmocka_unit_test(kept_by_content),
+        cmocka_unit_test(kept_while_the_head_changes),
+        cmocka_unit_test(another_qualified_name),
+        cmocka_unit_test(rounds),
+        cmocka_unit_test(forgotten_when_they_are_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -115,6 +115,57 @@ static void views_stay_within_what_is_there(void **state)
     pyb_memory_destroy(below);
 }
 
+static const uint8_t *look(struct pyb_memory *m, struct pyb_window *w, pyb_addr addr)
+{
+    static uint8_t own[8];
+    const void *at;
+    struct pyb_error err;
+    assert_ok(pyb_window_bytes(m, w, addr, own, sizeof(own), &at, &err), &err);
+    return at;
+}
+
+static void renewed_pages_are_new_and_windows_closed(void **state)
+{
+    (void)state;
+    static struct space s;
+    struct pyb_memory *below = open_space(&s), *m;
+    struct pyb_error err;
+    assert_ok(pyb_cache_borrow(unit_ctx(), below, &m, &err), &err);
+    struct pyb_range pages[3] = {{.addr = BASE + PYB_PAGE, .len = PYB_PAGE}, {.addr = BASE + 4 * PYB_PAGE, .len = PYB_PAGE},
+                                 {.addr = BASE + 15 * PYB_PAGE, .len = PYB_PAGE}};
+    struct pyb_window w = {0};
+    uint8_t byte;
+    for (uint8_t round = 1; round < 6; round++) {
+        s.bytes[PYB_PAGE + 9] = s.bytes[4 * PYB_PAGE + 5] = round;
+        s.end = round == 4 ? 15 * PYB_PAGE + 8 : sizeof(s.bytes); // the last page ends early for once
+        uint64_t before = below->n_reads;
+        pyb_cache_renew(m, pages, 3);
+        assert_int_equal(below->n_reads, before + 1);
+        assert_int_equal(look(m, &w, BASE + PYB_PAGE + 9)[0], round);
+        const uint8_t *again = look(m, &w, BASE + PYB_PAGE + 10);
+        assert_ptr_equal(again, w.data + 10);
+        assert_int_equal(get(m, BASE + 4 * PYB_PAGE + 5), round);
+        assert_int_equal(below->n_reads, before + 1);
+        assert_int_equal(pyb_read_u8(m, BASE + 15 * PYB_PAGE + 8, &byte, NULL), round == 4 ? PYB_E_FAULT : 0);
+    }
+    // A page more, a page less: another list.
+    (void)get(m, BASE + 7 * PYB_PAGE);
+    s.bytes[7 * PYB_PAGE] = s.bytes[4 * PYB_PAGE + 5] = 77;
+    pyb_cache_renew(m, pages, 2);
+    assert_int_equal(get(m, BASE + 4 * PYB_PAGE + 5), 77);
+    assert_int_equal(get(m, BASE + 7 * PYB_PAGE), 77);
+    s.bytes[7 * PYB_PAGE] = 78;
+    pyb_cache_renew(m, pages, 0);
+    assert_int_equal(get(m, BASE + 7 * PYB_PAGE), 78);
+    // An invalidation closes windows too.
+    (void)look(m, &w, BASE + 2 * PYB_PAGE);
+    s.bytes[2 * PYB_PAGE] = 79;
+    pyb_memory_invalidate(m);
+    assert_int_equal(look(m, &w, BASE + 2 * PYB_PAGE)[0], 79);
+    pyb_memory_destroy(m);
+    pyb_memory_destroy(below);
+}
+
 // Neighbours in the target, buffers anywhere, a hole among them: each range gets its own bytes, in as few calls as before.
 static void neighbours_are_read_into_scattered_buffers(void **state)
 {
@@ -147,6 +198,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_come_back_by_one_read_and_are_new),
         cmocka_unit_test(views_stay_within_what_is_there),
+        cmocka_unit_test(renewed_pages_are_new_and_windows_closed),
         cmocka_unit_test(neighbours_are_read_into_scattered_buffers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
