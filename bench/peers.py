@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""py-spy and austin from PyPI, in a virtual environment of the cache folder: used here only."""
+"""py-spy, austin and pystack from PyPI, in a virtual environment of the cache folder: used here only."""
 import os
 import re
 import resource
@@ -10,6 +10,7 @@ import tempfile
 
 from support import pythons
 
+PEERS = ["py-spy", "austin-dist", "pystack"]
 FOLDER = os.path.join(pythons.cache_folder(), "bench", "peers")
 
 
@@ -25,12 +26,12 @@ def say(argv, timeout=60):
 
 def fetch():
     """None, or why the peers could not be installed."""
-    if os.path.exists(os.path.join(FOLDER, "bin", "py-spy")):
+    if all(os.path.exists(os.path.join(FOLDER, "bin", name)) for name in ("py-spy", "pystack")):
         return None
     code, output = say([sys.executable, "-m", "venv", FOLDER])
     if code == 0:
         pip = os.path.join(FOLDER, "bin", "pip")
-        code, output = say([pip, "install", "-q", "py-spy", "austin-dist"], timeout=300)
+        code, output = say([pip, "install", "-q", *PEERS], timeout=300)
     return None if code == 0 else "not installable: " + (output.strip().splitlines() or ["no output"])[-1]
 
 

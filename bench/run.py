@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the parts of the benchmark and prints one table: what, ours, beside it, ratio, limit.
 
-    run.py [live] [find] [gdb] [server] [deep] [start]        all of them when none is named
+    run.py [live] [find] [gdb] [server] [deep] [start] [dump] [core]        all of them when none is named
 
 A peer or an interpreter that is not there is a line with the reason, never a failure.
 """
@@ -12,12 +12,13 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "tests", "live")]
 
 import debuggers  # noqa: E402
+import dumps  # noqa: E402
 import find  # noqa: E402
 import samples  # noqa: E402
 from support import pythons  # noqa: E402
 
 PARTS = {"live": samples.run, "find": find.run, "gdb": debuggers.same_stop, "server": debuggers.server,
-         "deep": debuggers.deep, "start": debuggers.start_up}
+         "deep": debuggers.deep, "start": debuggers.start_up, "dump": dumps.run, "core": dumps.cores}
 
 
 class Table:

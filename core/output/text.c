@@ -166,7 +166,7 @@ static void any_frame(struct pyb_text *t, const struct pyb_frame *f, bool curren
         native_frame(t, f, current);
 }
 
-static bool shown(const struct pyb_text *t, const struct pyb_frame *f)
+bool pyb_text_shows(const struct pyb_text *t, const struct pyb_frame *f)
 {
     if (f->kind == PYB_FRAME_GAP || f->kind == PYB_FRAME_PYTHON)
         return true;
@@ -179,7 +179,7 @@ static void measure(struct pyb_text *t, const struct pyb_thread *thread)
     t->column = 3;
     for (uint32_t i = 0; i < thread->n_frames; i++) {
         const struct pyb_frame *f = &thread->frames[i];
-        if (!shown(t, f))
+        if (!pyb_text_shows(t, f))
             continue;
         if (f->kind == PYB_FRAME_PYTHON) {
             size_t width = pyb_out_width(f->name ? f->name : "?");
@@ -218,7 +218,7 @@ void pyb_text_stack(struct pyb_text *t, const struct pyb_thread *thread)
     for (uint32_t i = 0; i < thread->n_frames && !t->out.failed; i++) {
         const struct pyb_frame *f = &thread->frames[i];
         gap |= f->kind == PYB_FRAME_GAP;
-        if (!shown(t, f)) {
+        if (!pyb_text_shows(t, f)) {
             hidden += f->plumbing && left == 0 && !(t->flags & PYB_TEXT_PYTHON);
             continue;
         }

@@ -29,6 +29,8 @@ void pyb_text_plain(struct pyb_text *t);
 void pyb_text_header(struct pyb_text *t, const struct pyb_thread *const *threads, size_t n);
 /** Frames of one thread, as a stack or a traceback. */
 void pyb_text_stack(struct pyb_text *t, const struct pyb_thread *thread);
+/** Plumbing and native frames are left out where the options say so. */
+bool pyb_text_shows(const struct pyb_text *t, const struct pyb_frame *f);
 void pyb_text_gap(struct pyb_text *t, const char *note);
 void pyb_traceback(struct pyb_text *t, const struct pyb_thread *thread);
 void pyb_traceback_frame(struct pyb_text *t, const struct pyb_frame *f);

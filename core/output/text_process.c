@@ -19,26 +19,43 @@ static bool same_frame(const struct pyb_frame *a, const struct pyb_frame *b)
     return a->pc == b->pc && a->inlined == b->inlined;
 }
 
-static bool same_stack(const struct pyb_thread *a, const struct pyb_thread *b)
+static bool same_state(const struct pyb_thread *a, const struct pyb_thread *b)
 {
-    if (a->n_frames != b->n_frames || a->active != b->active || a->gil != b->gil || a->gc != b->gc || a->mode != b->mode ||
-        a->state != b->state || a->complete != b->complete || a->has_python != b->has_python ||
-        a->interpreter != b->interpreter || !same_text(a->note, b->note) || !same_text(a->syscall, b->syscall))
-        return false;
-    for (uint32_t i = 0; i < a->n_frames; i++) {
-        if (!same_frame(&a->frames[i], &b->frames[i]))
-            return false;
-    }
-    return true;
+    return a->active == b->active && a->gil == b->gil && a->gc == b->gc && a->mode == b->mode && a->state == b->state &&
+           a->complete == b->complete && a->has_python == b->has_python && a->interpreter == b->interpreter &&
+           same_text(a->note, b->note) && same_text(a->syscall, b->syscall);
 }
 
-// Of frames that are equal at the least: their code, so that only likely threads are compared in full.
-static uint64_t likeness(const struct pyb_thread *t)
+// The next frame that is shown, from index `at` on.
+static const struct pyb_frame *next_shown(const struct pyb_text *t, const struct pyb_thread *thread, uint32_t *at)
 {
-    uint64_t sum = t->n_frames;
-    for (uint32_t i = 0; i < t->n_frames; i++) {
-        const struct pyb_frame *f = &t->frames[i];
-        sum = (sum ^ (f->kind == PYB_FRAME_PYTHON ? f->code + (uint32_t)f->line : f->pc)) * UINT64_C(1099511628211);
+    while (*at < thread->n_frames && !pyb_text_shows(t, &thread->frames[*at]))
+        (*at)++;
+    return *at < thread->n_frames ? &thread->frames[(*at)++] : NULL;
+}
+
+static bool same_stack(const struct pyb_text *t, const struct pyb_thread *a, const struct pyb_thread *b)
+{
+    uint32_t i = 0, k = 0;
+    if (!same_state(a, b))
+        return false;
+    for (;;) {
+        const struct pyb_frame *x = next_shown(t, a, &i), *y = next_shown(t, b, &k);
+        if (!x || !y)
+            return x == y;
+        if (!same_frame(x, y))
+            return false;
+    }
+}
+
+// A number that equal stacks have in common: only threads with the same one are compared in full.
+static uint64_t likeness(const struct pyb_text *t, const struct pyb_thread *thread)
+{
+    uint64_t sum = thread->has_python;
+    for (uint32_t i = 0; i < thread->n_frames; i++) {
+        const struct pyb_frame *f = &thread->frames[i];
+        if (pyb_text_shows(t, f))
+            sum = (sum ^ (f->kind == PYB_FRAME_PYTHON ? f->code + (uint32_t)f->line : f->pc)) * UINT64_C(1099511628211);
     }
     return sum;
 }
@@ -64,15 +81,15 @@ static int by_index(const void *a, const void *b)
     return x->index < y->index ? -1 : x->index > y->index;
 }
 
-static void group(const struct pyb_process *p, struct entry *entries)
+static void group(const struct pyb_text *t, const struct pyb_process *p, struct entry *entries)
 {
     for (uint32_t i = 0; i < p->n_threads; i++)
-        entries[i] = (struct entry){likeness(&p->threads[i]), i, i};
+        entries[i] = (struct entry){likeness(t, &p->threads[i]), i, i};
     qsort(entries, p->n_threads, sizeof(*entries), by_likeness);
     for (uint32_t i = 0; i < p->n_threads; i++) {
         for (uint32_t k = i; k-- > 0 && entries[k].likeness == entries[i].likeness;) {
             const struct entry *first = &entries[k];
-            if (first->group == first->index && same_stack(&p->threads[first->index], &p->threads[entries[i].index])) {
+            if (first->group == first->index && same_stack(t, &p->threads[first->index], &p->threads[entries[i].index])) {
                 entries[i].group = first->index;
                 break;
             }
@@ -148,7 +165,7 @@ int pyb_text_process(const struct pyb_process *p, const struct pyb_text_options 
         for (uint32_t i = 0; i < p->n_threads; i++)
             entries[i] = (struct entry){0, i, i};
     } else {
-        group(p, entries);
+        group(&t, p, entries);
     }
     if (!(t.flags & PYB_TEXT_NO_HEADER))
         process_header(&t, p);

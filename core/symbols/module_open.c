@@ -240,11 +240,36 @@ static void open_pid(struct opening *o)
     (void)try_memory(o, note);
 }
 
+// The program was given as DIR/usr/bin/python3 and the core calls it /usr/bin/python3: the other files are below DIR too. Length of DIR, 0: none.
+static size_t root_of_exe(const struct opening *o)
+{
+    if (!o->m->exe || o->m->executable >= o->m->n_modules)
+        return 0;
+    const char *inside = o->m->modules[o->m->executable].path;
+    size_t whole = strlen(o->m->exe), part = strlen(inside);
+    bool ends = part > 0 && inside[0] == '/' && whole > part && strcmp(o->m->exe + whole - part, inside) == 0;
+    return ends ? whole - part : 0;
+}
+
+static bool try_root_of_exe(struct opening *o)
+{
+    size_t len = root_of_exe(o);
+    char *dir = len ? pyb_arena_strndup(&o->m->arena, o->m->exe, len) : NULL;
+    int root = dir ? open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (root < 0)
+        return false;
+    bool done = try_path(o, root, o->mod->path, TRUST_UNLESS_DIFFERENT);
+    (void)close(root);
+    return done;
+}
+
 static void open_core(struct opening *o)
 {
     if (o->mod->path[0] == '/') {
         const char *given = o->index == o->m->executable ? o->m->exe : NULL;
         if (given && try_path(o, PYB_OPEN_PLAIN, given, TRUST_UNLESS_DIFFERENT))
+            return;
+        if (!given && try_root_of_exe(o))
             return;
         if (try_path(o, PYB_OPEN_PLAIN, o->mod->path, TRUST_UNLESS_DIFFERENT)) {
             if (given)

@@ -211,12 +211,14 @@ def go(depth, waiter, shape):
 
 
 def main():
-    path, options = parse({"depth": 12, "threads": 3, "thread_depth": 12, "shape": "mixed", "lock": "read"})
+    path, options = parse({"depth": 12, "threads": 3, "thread_depth": 12, "shape": "mixed", "lock": "read",
+                           "ballast": 0})
     depth, threads, shape = options["depth"], options["threads"], options["shape"]
     sys.setrecursionlimit(max(depth, options["thread_depth"]) * 2 + 1000)
     big_stacks(16 if options["thread_depth"] <= 1000 else 1024)
     account = Account(path, threads=threads + 1)
     account.facts.update(depth=depth, thread_depth=options["thread_depth"], shape=shape)
+    ballast = b"\1" * (options["ballast"] << 20)  # MB of memory that a core has to hold
     kinds = ["read", "sleep", "lock"]
     names = [u"plain-%d", u"\u00e9t\u00e9-%d", u"\u6f22\u5b57-%d", u"\U0001f40d-%d", u"two words %d"]
     for index in range(threads):
@@ -228,6 +230,7 @@ def main():
         thread.daemon = True
         thread.start()
     go(depth, Waiter(account, options["lock"]), shape)
+    del ballast
 
 
 if __name__ == "__main__":

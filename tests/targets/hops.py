@@ -72,7 +72,7 @@ def via_sub(onward):
     return re.compile("a").sub(sub_callback, "-a-")
 
 
-says("getattr_slot", "__getattr__ by slot", [["slot_tp_getattr_hook.*", "call_attribute.*"]])
+says("getattr_slot", "__getattr__ by slot", [["(_Py_)?slot_tp_getattr_hook.*", "call_attribute.*"]])
 
 
 @hop

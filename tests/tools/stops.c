@@ -14,38 +14,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ptrace.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "interp/code.h"
 #include "interp/frame.h"
 #include "memory/readers.h"
+#include "random_stop.h"
 
 #define FAULTHANDLER_FRAMES 100
 #define SHOWN 10
-#define PATIENCE 200000 // times 50 us
 
 struct job {
-    int32_t pid;
-    int number;      // the signal that makes faulthandler report
-    int report;      // fd
-    off_t reported;  // bytes of it that earlier stops account for
+    struct random_stop stop;
     struct pyb_target t;
     struct pyb_python *py;
     bool empty_innermost, set_up; // the innermost evaluation has no frame; because it begins (3.11, 3.12)
     unsigned long stops, frames, incomplete, empty, differences, given_up, shims, trampolines, unasked;
 };
-
-static void die(const char *what)
-{
-    perror(what);
-    exit(2);
-}
 
 // As faulthandler writes text: ASCII, everything else escaped.
 static void add_escaped(struct pyb_buf *b, const char *s)
@@ -108,25 +95,6 @@ static void read_ours(struct job *j, struct pyb_buf *out)
     pyb_arena_deinit(&arena);
 }
 
-static bool ends_with(const struct pyb_buf *b, const char *s)
-{
-    size_t n = strlen(s);
-    return b->len >= n && !memcmp(b->data + b->len - n, s, n);
-}
-
-// The target's outermost frame is the module of spin.py; other modules may run inside it.
-static bool is_whole(const struct pyb_buf *b)
-{
-    if (ends_with(b, "  ...\n") || ends_with(b, "<invalid frame>\n") || ends_with(b, "<no Python frame>\n"))
-        return true;
-    if (!ends_with(b, " in <module>\n"))
-        return false;
-    const char *line = b->data + b->len - 1;
-    while (line > b->data && line[-1] != '\n')
-        line--;
-    return strstr(line, "/spin.py\", line ") != NULL;
-}
-
 static void remove_piece(struct pyb_buf *b, size_t at, size_t n)
 {
     memmove(b->data + at, b->data + at + n, b->len - at - n + 1);
@@ -141,21 +109,9 @@ static unsigned long remove_all(struct pyb_buf *b, const char *piece)
     return n;
 }
 
-// What faulthandler wrote for this stop.
 static void read_theirs(struct job *j, struct pyb_buf *out)
 {
-    for (int tries = 0; !is_whole(out); tries++) {
-        char part[8192];
-        ssize_t n = pread(j->report, part, sizeof part, j->reported);
-        if (n < 0)
-            die("report");
-        j->reported += n;
-        pyb_buf_add(out, part, (size_t)n);
-        if (n == 0 && tries > PATIENCE)
-            break; // shows as a difference
-        if (n == 0)
-            usleep(50);
-    }
+    read_report(&j->stop, out);
     remove_all(out, "Stack (most recent call first):\n");
 }
 
@@ -178,54 +134,22 @@ static bool same(struct job *j, const struct pyb_buf *ours, struct pyb_buf *thei
     return !strcmp(pyb_buf_str(ours), pyb_buf_str(theirs));
 }
 
-static void interrupt(struct job *j)
-{
-    if (ptrace(PTRACE_INTERRUPT, j->pid, 0, 0))
-        die("PTRACE_INTERRUPT");
-    for (int status;;) {
-        if (waitpid(j->pid, &status, __WALL) < 0)
-            die("waitpid");
-        if (!WIFSTOPPED(status)) {
-            fprintf(stderr, "stops: the target ended\n");
-            exit(2);
-        }
-        if (status >> 16 == PTRACE_EVENT_STOP)
-            return;
-        if (ptrace(PTRACE_CONT, j->pid, 0, WSTOPSIG(status)))
-            die("PTRACE_CONT");
-    }
-}
-
-// The queued signal is seen by the tracer first; then it goes in.
-static void go_on(struct job *j, bool signalled)
-{
-    int status;
-    if (!signalled) {
-        if (ptrace(PTRACE_CONT, j->pid, 0, 0))
-            die("PTRACE_CONT");
-        return;
-    }
-    if (ptrace(PTRACE_CONT, j->pid, 0, 0) || waitpid(j->pid, &status, __WALL) < 0 || !WIFSTOPPED(status) ||
-        ptrace(PTRACE_CONT, j->pid, 0, WSTOPSIG(status)))
-        die("PTRACE_CONT");
-}
-
 static void one_stop(struct job *j)
 {
     struct pyb_buf ours, theirs;
     pyb_buf_init(&ours, j->t.ctx, 0);
     pyb_buf_init(&theirs, j->t.ctx, 0);
-    interrupt(j);
+    interrupt(&j->stop);
     read_ours(j, &ours);
     j->stops++;
-    bool ask = !j->set_up && !(j->py->minor == 13 && j->empty_innermost);
-    if (ask && syscall(SYS_tgkill, j->pid, j->pid, j->number))
-        die("tgkill");
-    go_on(j, ask);
-    if (ask)
+    bool asks = !j->set_up && !(j->py->minor == 13 && j->empty_innermost);
+    if (asks)
+        ask(&j->stop);
+    go_on(&j->stop, asks);
+    if (asks)
         read_theirs(j, &theirs);
-    j->unasked += !ask;
-    if (ask && !same(j, &ours, &theirs) && j->differences++ < SHOWN)
+    j->unasked += !asks;
+    if (asks && !same(j, &ours, &theirs) && j->differences++ < SHOWN)
         fprintf(stderr, "stop %lu, ours:\n%sfaulthandler's:\n%s\n", j->stops, pyb_buf_str(&ours),
                 pyb_buf_str(&theirs));
     pyb_buf_deinit(&ours);
@@ -238,23 +162,23 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: stops PID SIGNAL REPORT COUNT [SEED]\n");
         return 2;
     }
-    struct job j = {.pid = (int32_t)strtol(argv[1], NULL, 10), .number = (int)strtol(argv[2], NULL, 10)};
+    struct job j = {.stop = {.pid = (int32_t)strtol(argv[1], NULL, 10), .number = (int)strtol(argv[2], NULL, 10)}};
     struct pyb_ctx ctx;
     struct pyb_error err = {0};
     struct pyb_memory *live;
     pyb_ctx_init(&ctx, NULL);
     pyb_ctx_begin(&ctx);
-    j.t = (struct pyb_target){.ctx = &ctx, .pid = j.pid, .is_local = true};
-    j.report = open(argv[3], O_RDONLY);
-    if (j.report < 0)
+    j.t = (struct pyb_target){.ctx = &ctx, .pid = j.stop.pid, .is_local = true};
+    j.stop.report = open(argv[3], O_RDONLY);
+    if (j.stop.report < 0)
         die(argv[3]);
-    j.reported = lseek(j.report, 0, SEEK_END);
-    if (pyb_live_open(&ctx, j.pid, &live, &err) || pyb_cache_open(&ctx, live, 0, &j.t.mem, &err) ||
+    j.stop.reported = lseek(j.stop.report, 0, SEEK_END);
+    if (pyb_live_open(&ctx, j.stop.pid, &live, &err) || pyb_cache_open(&ctx, live, 0, &j.t.mem, &err) ||
         pyb_modules_from_pid(&j.t, &j.t.modules, &err) || pyb_python_find(&j.t, &j.py, &err)) {
         fprintf(stderr, "stops: %s\n", err.what);
         return 2;
     }
-    if (ptrace(PTRACE_SEIZE, j.pid, 0, 0))
+    if (ptrace(PTRACE_SEIZE, j.stop.pid, 0, 0))
         die("PTRACE_SEIZE");
     unsigned seed = argc == 6 ? (unsigned)strtoul(argv[5], NULL, 10) : 1;
     for (long left = strtol(argv[4], NULL, 10); left > 0; left--) {
