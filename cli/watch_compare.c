@@ -14,8 +14,10 @@ const struct watch_seen *watch_look_find(const struct watch_look *look, const st
     return NULL;
 }
 
-const struct watch_thread *watch_seen_find(const struct watch_seen *seen, const struct watch_thread *like)
+const struct watch_thread *watch_seen_find(const struct watch_seen *seen, const struct watch_thread *like, uint32_t at)
 {
+    if (seen && at < seen->n_threads && seen->threads[at].tid == like->tid && seen->threads[at].start == like->start)
+        return &seen->threads[at];
     for (uint32_t i = 0; seen && i < seen->n_threads; i++) {
         if (seen->threads[i].tid == like->tid && seen->threads[i].start == like->start)
             return &seen->threads[i];
@@ -23,36 +25,55 @@ const struct watch_thread *watch_seen_find(const struct watch_seen *seen, const 
     return NULL;
 }
 
-// Frames at the outer end that stand at the same place.
-static uint32_t common_frames(const struct watch_thread *a, const struct watch_thread *b)
-{
-    uint32_t n = 0;
-    while (n < a->n_frames && n < b->n_frames &&
-           a->frames[a->n_frames - 1 - n].place == b->frames[b->n_frames - 1 - n].place)
-        n++;
-    return n;
-}
-
 static bool is_same(const struct watch_thread *a, const struct watch_thread *b)
 {
-    return a->n_frames == b->n_frames && common_frames(a, b) == a->n_frames && a->n_frames > 0;
+    if (a->n_frames != b->n_frames || a->n_frames == 0)
+        return false;
+    for (uint32_t i = 0; i < a->n_frames; i++) {
+        if (a->frames[i].place != b->frames[i].place)
+            return false;
+    }
+    return true;
 }
 
-// The innermost Python frame that all looks share: at the same place, or one further in, the same activation at other places.
-static const char *shared_frame(const struct watch_thread *t, uint32_t common, bool further)
+// The next Python frame outward from index `at` down to 0 (the innermost); NULL: none.
+static const struct watch_frame *python_frame(const struct watch_thread *t, uint32_t *at)
 {
-    uint32_t from = t->n_frames - common - (further ? 1 : 0);
-    for (uint32_t i = from; i < t->n_frames; i++) {
-        if (t->frames[i].label)
-            return t->labels + t->frames[i].label;
+    while (*at > 0) {
+        const struct watch_frame *f = &t->frames[--*at];
+        if (f->label)
+            return f;
     }
     return NULL;
 }
 
-static bool same_activation(const struct watch_thread *a, const struct watch_thread *b, uint32_t common)
+// Python frames from the outer end on that are the same activations (as far as an address tells: it can be used again): all but the last of them stand at the same place too. What
+// native frames lie between differs with what is called. *ret_all_placed: these
+// are all, and the last one too stands where it stood.
+static uint32_t shared_frames(const struct watch_thread *a, const struct watch_thread *b, bool *ret_all_placed)
 {
-    return common < a->n_frames && common < b->n_frames &&
-           a->frames[a->n_frames - 1 - common].which == b->frames[b->n_frames - 1 - common].which;
+    uint32_t n = 0, at_a = a->n_frames, at_b = b->n_frames;
+    *ret_all_placed = true;
+    for (;;) {
+        const struct watch_frame *x = python_frame(a, &at_a), *y = python_frame(b, &at_b);
+        if (!x || !y || x->which != y->which) {
+            *ret_all_placed = *ret_all_placed && !x && !y;
+            return n;
+        }
+        n++;
+        if (x->place != y->place) {
+            *ret_all_placed = false;
+            return n;
+        }
+    }
+}
+
+static const char *shared_label(const struct watch_thread *t, uint32_t n)
+{
+    const struct watch_frame *f = NULL;
+    for (uint32_t at = t->n_frames; n > 0; n--)
+        f = python_frame(t, &at);
+    return f ? t->labels + f->label : NULL;
 }
 
 static void measure_cpu(struct watch_thread *t, const struct watch_thread *before)
@@ -65,37 +86,38 @@ static void measure_cpu(struct watch_thread *t, const struct watch_thread *befor
         t->woke = t->switches - before->switches;
 }
 
-static void compare_thread(struct watch_thread *t, const struct watch_seen *seen, struct watch_look *const *before, size_t n)
+static void compare_thread(struct watch_thread *t, uint32_t at, const struct watch_seen *seen, struct watch_look *const *before,
+                           size_t n)
 {
-    uint32_t common = t->n_frames, looks = 0, same = 0, absent = 0;
-    bool last_same = false, further = true;
+    uint32_t shared = UINT32_MAX, looks = 0, same = 0, placed = 0, absent = 0;
+    bool last_same = false, all_placed;
     for (size_t i = 0; i < n; i++) {
-        const struct watch_thread *old = before[i] ? watch_seen_find(watch_look_find(before[i], seen), t) : NULL;
+        const struct watch_thread *old = before[i] ? watch_seen_find(watch_look_find(before[i], seen), t, at) : NULL;
         absent += before[i] && !old;
         if (!old)
             continue;
         looks++;
         last_same = is_same(t, old);
         same += last_same;
-        uint32_t shared = common_frames(t, old);
-        if (shared < common) {
-            common = shared;
-            further = true; // what was said of a deeper place does not count
-        }
-        further = further && (shared > common || same_activation(t, old, common));
+        uint32_t now = shared_frames(t, old, &all_placed);
+        shared = now < shared ? now : shared;
+        placed += all_placed;
         if (i + 1 == n)
             measure_cpu(t, old);
     }
-    t->n_common = looks ? common : 0;
-    t->motion = looks == 0 ? WATCH_UNKNOWN : same < looks ? (last_same ? WATCH_LATELY : WATCH_MOVING) : absent ? WATCH_NEW : WATCH_SAME;
-    if (looks && common < t->n_frames)
-        t->inside = shared_frame(t, common, further);
+    if (looks == 0)
+        return;
+    t->n_common = shared;
+    t->same_lines = placed == looks;
+    t->motion = same == looks ? absent ? WATCH_NEW : WATCH_SAME : last_same ? WATCH_LATELY : WATCH_MOVING;
+    if (same < looks)
+        t->inside = shared_label(t, shared);
 }
 
 void watch_look_compare(struct watch_look *now, struct watch_look *const *before, size_t n)
 {
     for (size_t i = 0; i < now->n; i++) {
         for (uint32_t k = 0; k < now->seen[i].n_threads; k++)
-            compare_thread(&now->seen[i].threads[k], &now->seen[i], before, n);
+            compare_thread(&now->seen[i].threads[k], k, &now->seen[i], before, n);
     }
 }

@@ -175,7 +175,7 @@ static char *render(const struct rendering *r)
     else
         (void)pyb_text_thread(r->thread,
                               &(struct pyb_text_options){.size = sizeof(struct pyb_text_options),
-                                                         .flags = r->show->text | PYB_TEXT_NO_HEADER |
+                                                         .flags = PYB_TEXT_PYTHON | PYB_TEXT_NO_HEADER |
                                                                   (r->color ? PYB_TEXT_COLOR : 0u),
                                                          .limit = EARLIER_FRAMES,
                                                          .current = -1},
@@ -187,10 +187,26 @@ static char *render(const struct rendering *r)
     return NULL;
 }
 
+static char *findings_of(const struct pyb_process *p)
+{
+    char *ret = NULL;
+    size_t size;
+    struct cli_out out = {.file = p->n_findings ? open_memstream(&ret, &size) : NULL};
+    if (!out.file)
+        return NULL;
+    for (uint32_t i = 0; i < p->n_findings; i++) {
+        cli_printf(&out, "    ");
+        (void)cli_escaped(&out, p->findings[i].text, 0);
+        cli_printf(&out, "\n");
+    }
+    return fclose(out.file) == 0 ? ret : NULL;
+}
+
 static void keep_process(struct watch_seen *seen, const struct pyb_process *p, const struct show *show, bool color)
 {
     struct rendering r = {.process = p, .show = show, .color = color};
     seen->text = render(&r);
+    seen->findings = findings_of(p);
     r.json = true;
     seen->json = render(&r);
     r.json = false;
@@ -290,6 +306,7 @@ void watch_look_free(struct watch_look *look)
         free(s->failure);
         free(s->waits_in);
         free(s->text);
+        free(s->findings);
         free(s->json);
     }
     if (look)

@@ -19,7 +19,7 @@ struct watch_thread {
     } *frames;                 // innermost first
     uint32_t n_frames;
     char *labels;
-    char *text;                // its stack, as a report shows it
+    char *text;                // its Python frames, as a report shows them
     // What comparing with the looks before gave (watch_look_compare).
     enum watch_motion {
         WATCH_UNKNOWN,         // no look before has this thread
@@ -28,7 +28,8 @@ struct watch_thread {
         WATCH_MOVING,
         WATCH_NEW,             // same place in all looks that have it, but it started after the first
     } motion;
-    uint32_t n_common;         // outermost frames that are the same in all looks that have it
+    uint32_t n_common;         // Python frames, from the outer end on, that all looks share
+    bool same_lines;           // every Python frame is at the same place in all looks
     double cpu;                // share of one CPU since the look before; -1: unknown
     uint64_t woke;             // times it went to sleep by itself since the look before
     char *where;               // innermost Python frame (native without one): "name (file:line) in futex"
@@ -42,6 +43,7 @@ struct watch_seen {            // one process of the tree
     char *failure;             // why it could not be read, or NULL
     char *waits_in;            // of a process without Python: what it waits in, or NULL
     char *text;                // header, findings and threads as `dump` shows them
+    char *findings;            // conclusions, a line each, or NULL
     char *json;                // one document, without its newline
     struct watch_thread *threads;
     uint32_t n_threads;
@@ -56,9 +58,9 @@ struct watch_look *watch_look_take(const struct watch_tree *tree, const struct s
 void watch_look_free(struct watch_look *look);
 /** Fills the motion of each thread of `now` from the looks before, oldest first (NULL ones are passed over). */
 void watch_look_compare(struct watch_look *now, struct watch_look *const *before, size_t n);
-/** The same process, or thread, in another look; NULL: not there. */
+/** The same process, or thread (it was at index `at`, and may be there again), in another look; NULL: not there. */
 const struct watch_seen *watch_look_find(const struct watch_look *look, const struct watch_seen *like);
-const struct watch_thread *watch_seen_find(const struct watch_seen *seen, const struct watch_thread *like);
+const struct watch_thread *watch_seen_find(const struct watch_seen *seen, const struct watch_thread *like, uint32_t at);
 
 /** What a process without Python waits in: "wait4 for process 4712", "read of fd 0, pipe:[123]". NULL: unknown. malloc'ed. */
 char *watch_wait_of(int32_t pid);

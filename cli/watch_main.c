@@ -132,9 +132,9 @@ static void end_tree(struct watch *w)
         watch_sayf("pybraid watch: process %d was left as it is (--kill ends it)\n", w->run.pid);
         return;
     }
-    progress(w, "ending it");
     size_t killed, left = watch_run_end(&w->run, w->o->grace_ns, &killed);
     watch_duration(grace, sizeof(grace), w->o->grace_ns);
+    watch_sayf("pybraid watch: ended it, exit code %d\n", WATCH_STUCK);
     if (killed)
         watch_sayf("pybraid watch: %zu process%s ended by SIGKILL, since SIGTERM had not ended %s within %s\n", killed,
                    killed == 1 ? " was" : "es were", killed == 1 ? "it" : "them", grace);

@@ -68,20 +68,20 @@ static bool has_moved(const struct watch_thread *t)
 static void earlier_stack(struct cli_out *o, const struct watch_look *look, const struct watch_seen *seen,
                           const struct watch_thread *t)
 {
-    const struct watch_thread *old = watch_seen_find(watch_look_find(look, seen), t);
+    const struct watch_thread *old = watch_seen_find(watch_look_find(look, seen), t, 0);
     char at[64];
-    if (!old || !old->text)
+    if (!old || !old->text || (t->text && strcmp(t->text, old->text) == 0))
         return;
     watch_duration(at, sizeof(at), look->at_ns);
-    cli_printf(o, "Thread %d%s%s, earlier: after %s\n%s", t->tid, t->name ? ": " : "", t->name ? t->name : "", at, old->text);
+    cli_printf(o, "\nThread %d%s%s, after %s:\n%s", t->tid, t->name ? ": " : "", t->name ? t->name : "", at, old->text);
 }
 
-// Of threads that moved, where they were before.
+// Of threads that moved, the Python frames they were in before.
 static void earlier(struct cli_out *o, const struct watch_report *r, const struct watch_seen *seen)
 {
     for (uint32_t k = 0; k < seen->n_threads; k++) {
         const struct watch_thread *t = &seen->threads[k];
-        for (size_t i = WATCH_LOOKS - 1; has_moved(t) && i-- > 0;)
+        for (size_t i = WATCH_LOOKS - 1; has_moved(t) && !t->same_lines && i-- > 0;)
             earlier_stack(o, r->looks[i], seen, t);
     }
 }
@@ -178,8 +178,12 @@ static char *place_and_verdict(const struct watch_report *r, const struct watch_
         return NULL;
     cli_printf(&out, "%s\n        ", t->where ? t->where : "?");
     verdict(&out, r, t);
-    if (t->inside && has_moved(t))
-        cli_printf(&out, "; all the time inside %s", t->inside);
+    if (t->same_lines && has_moved(t))
+        cli_printf(&out, "; the Python lines are the same in all");
+    else if (t->inside && has_moved(t) && t->where && strncmp(t->inside, t->where, strlen(t->inside)) == 0)
+        cli_printf(&out, "; each time in this function");
+    else if (t->inside && has_moved(t))
+        cli_printf(&out, "; each time inside %s", t->inside);
     return fclose(out.file) == 0 ? ret : NULL;
 }
 
@@ -242,7 +246,7 @@ void watch_report_summary(struct cli_out *o, const struct watch_report *r)
         const struct watch_seen *s = &last_look(r)->seen[i];
         cli_printf(o, "%s", begin);
         one_line(o, s);
-        cli_printf(o, "%s%s", end, s->text ? "\n" : "\n    ");
+        cli_printf(o, "%s%s%s", end, s->text ? "\n" : "\n    ", s->findings ? s->findings : "");
         if (s->text)
             threads(o, r, s);
         else
