@@ -18,9 +18,9 @@ test:
 	@$(MAKE) --no-print-directory all unit-build tools
 	@tests/run $(TEST_ARGS)
 
-# Interpreters that this machine lacks, into a cache; FREETHREADED=1 also builds one (minutes).
+# Interpreters that this machine lacks, into a cache; FREETHREADED=1 also builds one (minutes); I386=1: a 32-bit one.
 pythons:
-	@tests/pythons/fetch --only sid,pbs,packages$(if $(FREETHREADED),$(comma)ft)
+	@tests/pythons/fetch --only sid,pbs,packages$(if $(FREETHREADED),$(comma)ft)$(if $(I386),$(comma)i386)
 comma := ,
 
 # The long counts, by hand: every interpreter, 2000 random stops each, 100 000 random values each, 10 000 damaged recordings each,

@@ -273,7 +273,10 @@ def test_gil(python, target_folder):
         assert thread["gil"] == expected, (told["name"], thread["gil"])
         if told["name"] == facts["waiter"]:
             assert [f["func"] for f in python_frames(thread)] == [f["name"] for f in told["frames"]]
-            assert thread["complete"] and not gaps(thread) and thread["name"] == told["name"]
+            assert thread["name"] == told["name"]
+            # GDB's own stack may end in a JIT's code: then that is said.
+            ended = "jit" in python.traits and (thread["note"] or "").startswith("native stack ends here")
+            assert ended or (thread["complete"] and not gaps(thread)), thread["note"]
         else:
             compare_thread(python, thread, told)
 

@@ -17,6 +17,11 @@ SYSCALLS = {
                 "ppoll": 73, "wait4": 260, "tgkill": 131, "rt_sigtimedwait": 137},
 }[os.uname().machine]
 
+# Those of a 32-bit process on x86_64, with the ones of 64-bit time.
+SYSCALLS_I386 = {"read": (3,), "poll": (168,), "select": (142,), "pause": (29,), "nanosleep": (162,), "futex": (240, 422),
+                 "clock_nanosleep": (267, 407), "epoll_wait": (256,), "pselect6": (308, 413), "ppoll": (309, 414),
+                 "wait4": (114,), "rt_sigtimedwait": (177, 421)}
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -91,8 +96,17 @@ def wait_until(condition, what, timeout=20.0, every=0.002):
         time.sleep(every)
 
 
+def is_i386(pid):
+    """Whether a process on x86_64 runs a 32-bit program: its calls have other numbers."""
+    with open("/proc/%d/exe" % pid, "rb") as stream:
+        return os.uname().machine == "x86_64" and stream.read(5) == b"\x7fELF\x01"
+
+
 def wait_blocked(pid, tid, names, timeout=20.0):
     """Until a thread sleeps in one of the named system calls."""
-    numbers = {SYSCALLS[name] for name in names if name in SYSCALLS}
+    if is_i386(pid):
+        numbers = {number for name in names for number in SYSCALLS_I386.get(name, ())}
+    else:
+        numbers = {SYSCALLS[name] for name in names if name in SYSCALLS}
     what = "thread %d of %d in %s" % (tid, pid, "/".join(names))
     wait_until(lambda: syscall_of(pid, tid) in numbers, what, timeout)

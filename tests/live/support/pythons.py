@@ -2,7 +2,7 @@
 """Every interpreter that this machine has, as a matrix for the live tests.
 
 Sources: pyenv's versions, /usr/bin/python3 (and Debian's debug build beside it), and what `make pythons`
-put into the cache: a Debian root (`sid-…`, run in a mount namespace of its own), python-build-standalone
+put into the cache: Debian roots (`sid-…`, on demand `i386-…`, run in a mount namespace of their own), python-build-standalone
 (`pbs-…`), a free-threaded build (`ft-…`). Nothing is required: what is absent is listed with its reason.
 """
 import glob
@@ -52,7 +52,7 @@ class Interpreter:
 
     `path` is the executable as this machine sees it, `inside` as the process sees it (they differ only
     under `root`). `launch` is how to start it. `traits` is a set of words: shared, static, stripped, pbs,
-    jit, freethreaded, debug, root (in a mount namespace of its own), pyenv, debian.
+    jit, freethreaded, debug, i386 (32-bit, on x86_64), root (in a mount namespace of its own), pyenv, debian.
     """
 
     id: str
@@ -148,6 +148,8 @@ def probe(found):
             traits.add(trait)
     if facts["jit_on"]:
         traits.add("jit")
+    if facts["size"] == 2 ** 31 - 1:
+        traits.add("i386")
     facts["binary"] = binary
     return replace(found, version=tuple(facts["version"]), traits=frozenset(traits), facts=facts)
 
@@ -240,11 +242,13 @@ def discover():
 
 
 def quick(rows):
-    """One interpreter for each (origin, minor version), and the newest JIT; no debug builds."""
+    """One interpreter for each (origin, minor version), and the newest JIT; no debug builds, no 32-bit ones."""
     chosen, seen = [], set()
     newest = max((row.minor for row in rows), default=None)
     for row in rows:
         twin = bool({"jit", "debug"} & row.traits) and "freethreaded" not in row.traits
+        if "i386" in row.traits:
+            continue
         if twin and (row.minor != newest or "debug" in row.traits):
             continue
         key = (row.id.split("-")[0], row.minor, "jit" in row.traits)

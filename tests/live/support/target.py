@@ -21,6 +21,7 @@ from .pythons import REPO
 
 TARGETS = os.path.join(REPO, "tests", "targets")
 GIGABYTE = 1 << 30
+STACK_I386 = 128 << 20  # each thread gets as much, of 4 GiB
 
 
 class Target:
@@ -157,6 +158,8 @@ def start(interpreter, script, *arguments, folder, options=(), env=None, core=Fa
     environment.update(env or {})
     binds = [folder, extension.BUILD, os.path.dirname(script), *map(str, path)]
     os.makedirs(extension.BUILD, exist_ok=True)
+    if "i386" in interpreter.traits:
+        stack = min(stack, STACK_I386)
     argv = [*interpreter.launch(*binds), *options, script, account_path, *map(str, arguments)]
     target = launch(argv, folder, account_path, interpreter, environment, core, stack)
     if ready:
