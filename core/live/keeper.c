@@ -116,6 +116,18 @@ static void look_at_late(struct pyb_keeper *k)
     }
 }
 
+// Of a process that is a keeper; the program it was copied from never sets it.
+static struct pyb_keeper *self;
+
+static void on_sigchld(int number)
+{
+    int e = errno;
+    (void)number;
+    for (size_t i = 0; i < self->table->n; i++)
+        pyb_trace_reap_if_dead(&self->table->entries[i].trace);
+    errno = e;
+}
+
 static int code_of(enum pyb_trace_result r)
 {
     switch (r) {
@@ -133,7 +145,8 @@ static int code_of(enum pyb_trace_result r)
 
 static void stop(struct pyb_keeper *k, int32_t tid, struct pyb_keeper_reply *reply)
 {
-    struct pyb_trace trace = {.pid = k->pid, .tid = tid, .own_process = k->own_process};
+    struct pyb_trace trace = {.pid = k->pid, .tid = tid, .own_process = k->own_process,
+                              .reap_others = on_sigchld};
     const struct entry *known = find(k->table, tid);
     if (known || k->table->n == PYB_MAX_TASKS) {
         reply->code = known && known->late ? PYB_E_LIMIT : PYB_E_USAGE;
@@ -239,9 +252,12 @@ _Noreturn void pyb_keeper_become(struct pyb_keeper *k, int32_t parent)
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
         _exit(1);
     (void)prctl(PR_SET_NAME, "pybraid-keeper");
-    (void)setsid(); // out of the reach of Ctrl-C and Ctrl-Z
+    // Out of the reach of Ctrl-C and Ctrl-Z. No session of its own: the scheduler would share out time between the two of us and the
+    // host's (autogroups), and on a busy machine let the answer wait.
+    (void)setpgid(0, 0);
     close_others(k->fd);
-    struct sigaction plain = {.sa_handler = SIG_DFL}, reap = {.sa_handler = pyb_trace_reap_all};
+    struct sigaction plain = {.sa_handler = SIG_DFL}, reap = {.sa_handler = on_sigchld};
+    self = k;
     sigset_t alarm;
     sigemptyset(&alarm);
     sigaddset(&alarm, SIGALRM);

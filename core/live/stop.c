@@ -168,9 +168,8 @@ int pyb_stopper_use_thread(struct pyb_stopper *s, struct pyb_error *err)
 static void reap_held(const struct pyb_stopper *s)
 {
     for (size_t i = 0; i < s->n_held; i++) {
-        siginfo_t si;
-        if (s->held[i] != s->pid)
-            (void)waitid(P_PID, (id_t)s->held[i], &si, WEXITED | __WALL | WNOHANG);
+        struct pyb_trace t = {.pid = s->pid, .tid = s->held[i]};
+        pyb_trace_reap_if_dead(&t);
     }
 }
 

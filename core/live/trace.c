@@ -38,22 +38,13 @@ static struct timespec timespec_of(uint64_t ns)
     return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
 }
 
-// Takes a dead thread off the list of those traced: the target's exec() and its parent's wait() wait for that.
+// Takes a dead thread off the list of those traced: the target's exec() and its parent's wait() wait for that. Only after a look:
+// without WNOWAIT, a stop would be taken for seen, whatever is asked for, and with it the signal that is being delivered.
 static void reap(int32_t tid)
 {
     siginfo_t si;
     while (waitid(P_PID, (id_t)tid, &si, WEXITED | __WALL | WNOHANG) != 0 && errno == EINTR)
         ;
-}
-
-void pyb_trace_reap_all(int number)
-{
-    int e = errno;
-    siginfo_t si = {0};
-    (void)number;
-    while (waitid(P_ALL, 0, &si, WEXITED | __WALL | WNOHANG) == 0 && si.si_pid != 0)
-        si.si_pid = 0;
-    errno = e;
 }
 
 // STOPPED with what the kernel reports (signal | event << 8), ENDED, DEAD, or LATE: neither up to now.
@@ -67,7 +58,7 @@ static enum pyb_trace_result look(const struct pyb_trace *t, int *ret_status)
     }
     if (si.si_pid == 0)
         return PYB_TRACE_LATE;
-    if (si.si_code == CLD_TRAPPED || si.si_code == CLD_STOPPED) {
+    if (si.si_code != CLD_EXITED && si.si_code != CLD_KILLED && si.si_code != CLD_DUMPED) {
         *ret_status = si.si_status;
         return PYB_TRACE_STOPPED;
     }
@@ -103,7 +94,7 @@ static enum pyb_trace_result await_stop(const struct pyb_trace *t, int *ret_stat
             return r;
         // In exec() it waits, deaf to us, until those that we hold, now killed, are reaped.
         if (t->own_process && waited > STUCK_NS)
-            pyb_trace_reap_all(SIGCHLD);
+            t->reap_others(SIGCHLD);
         if (waited > SPIN_NS)
             nap(t->own_process, patience - waited);
     }
@@ -235,6 +226,12 @@ enum pyb_trace_result pyb_trace_release(const struct pyb_trace *t)
     int status;
     enum pyb_trace_result r = look(t, &status);
     return r == PYB_TRACE_STOPPED ? PYB_TRACE_LATE : r;
+}
+
+void pyb_trace_reap_if_dead(const struct pyb_trace *t)
+{
+    int status;
+    (void)look(t, &status);
 }
 
 enum pyb_trace_result pyb_trace_release_late(struct pyb_trace *t)

@@ -21,6 +21,8 @@ enum pyb_trace_result {
 struct pyb_trace {
     int32_t pid, tid;
     bool own_process;   // a keeper: SIGCHLD is blocked and nobody else's, and `pid` is not its child
+    // Own process: its handler of SIGCHLD, reaps those traced that have ended. Called during a seize, and if a stop is long in coming.
+    void (*reap_others)(int number);
     int signal;         // to be passed on when it is let go, 0: none
 };
 /** Seizes and interrupts, waits PYB_STOP_WAIT_MS, reads the registers. Not STOPPED: as it says. */
@@ -29,7 +31,7 @@ enum pyb_trace_result pyb_trace_stop(struct pyb_trace *t, struct pyb_stopped *re
 enum pyb_trace_result pyb_trace_release(const struct pyb_trace *t);
 /** Looks at a thread that was late: lets it go if it has stopped by now (STOPPED); else as above. */
 enum pyb_trace_result pyb_trace_release_late(struct pyb_trace *t);
-/** For SIGCHLD of a process that has no children and only traces: reaps all that have ended. */
-void pyb_trace_reap_all(int number);
+/** Nothing else; of a thread that was stopped. */
+void pyb_trace_reap_if_dead(const struct pyb_trace *t);
 uint64_t pyb_trace_now_ns(void);
 #endif

@@ -76,8 +76,10 @@ static void run_target(void *arg)
     call(&g->beats[SPINNERS + 1]);
 }
 
-static void note(int code)
+static void note(int code, const struct pyb_error *err)
 {
+    if (code != PYB_E_GONE && code != PYB_E_LIMIT)
+        fprintf(stderr, "%d: %s\n", code, err->what);
     if (code == PYB_E_PERM)
         g->refused++;
     else if (code == PYB_E_LIMIT)
@@ -110,10 +112,11 @@ static void run_tracer(void *arg)
     for (unsigned round = 0;; round++) {
         bool together = round % 4 == 3, held[MAX_THREADS] = {false};
         for (size_t i = 0; i < n; i++) {
-            int code = pyb_stop(s, tids[i], &st, NULL);
+            struct pyb_error err = {0};
+            int code = pyb_stop(s, tids[i], &st, &err);
             held[i] = code == 0;
             if (code)
-                note(code);
+                note(code, &err);
             else
                 read_stack(t->target, &st);
             if (held[i] && !together)
@@ -182,14 +185,14 @@ static bool goes_on(void)
     unsigned long long before[SPINNERS + 2];
     for (int i = 0; i < SPINNERS + 2; i++)
         before[i] = g->beats[i];
-    return WAIT_FOR(beats_all(before), 5000);
+    return WAIT_FOR(beats_all(before), 20000);
 }
 
 // Its parent, us, hears of the stop once, and of the going on.
 static void check_stopped(int32_t pid, const int32_t *tids, size_t n, unsigned long round)
 {
     siginfo_t si = {0};
-    if (!WAIT_FOR(all_in(pid, tids, n, "T"), 2000))
+    if (!WAIT_FOR(all_in(pid, tids, n, "T"), 10000))
         die("round %lu: not every thread is stopped, as SIGSTOP left it", round);
     unsigned long long before = g->beats[0];
     sleep_us(2000);
@@ -205,7 +208,7 @@ static void check_stopped(int32_t pid, const int32_t *tids, size_t n, unsigned l
 
 static void check_signals(unsigned long round)
 {
-    if (!WAIT_FOR(g->received >= sent, 5000))
+    if (!WAIT_FOR(g->received >= sent, 20000))
         die("round %lu: %lu of %lu signals arrived", round, g->received, sent);
     for (unsigned long i = 0; i < sent; i++) {
         if (g->seen[i] != 1)
@@ -218,7 +221,7 @@ static void check_signals(unsigned long round)
 static void reap_all(const char *whose, unsigned long round, int32_t target)
 {
     // The keeper is ours to reap once its parent has ended: it must end by itself.
-    uint64_t end = now_ns() + 2000000000u;
+    uint64_t end = now_ns() + 10000000000u;
     for (int32_t children[2]; children_of(getpid(), children, 2) != 1;) {
         siginfo_t si = {0};
         if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | __WALL) == 0 && si.si_pid == target)
@@ -241,7 +244,7 @@ static void kill_one(int32_t tracer, enum victim victim, unsigned long round, un
         (void)kill(keeper ? keeper : tracer, SIGKILL);
     } else if (victim == KEEPER && keeper) {
         (void)kill(keeper, SIGKILL);
-        if (!WAIT_FOR(g->stops > before + 3, 5000))
+        if (!WAIT_FOR(g->stops > before + 3, 20000))
             die("round %lu: no more stops after the keeper was killed", round);
         sleep_us(us);
     }
@@ -262,8 +265,8 @@ static void one_round(int32_t target, bool by_thread, unsigned long round, unsig
         (void)kill(target, SIGSTOP);
     unsigned long before = g->stops;
     int32_t tracer = start_child(run_tracer, &t);
-    if (!WAIT_FOR(g->stops > before, 10000))
-        die("round %lu: no stop at all", round);
+    if (!WAIT_FOR(g->stops > before, 20000))
+        die("round %lu: no stop at all, %lu late", round, g->late);
     send_signals(target, tids, n, us / 2, seed);
     if (kind == 1)
         (void)kill(target, SIGSTOP);
@@ -271,7 +274,7 @@ static void one_round(int32_t target, bool by_thread, unsigned long round, unsig
     c->held += !untraced(target, tids, n);
     kill_one(tracer, victim, round, us);
     c->killed[victim]++;
-    if (!WAIT_FOR(untraced(target, tids, n), 2000))
+    if (!WAIT_FOR(untraced(target, tids, n), 10000))
         die("round %lu: still traced", round);
     reap_all(victim == PARENT ? "the keeper" : "the tracer", round, target);
     if (kind <= 1)
