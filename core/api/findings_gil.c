@@ -61,8 +61,12 @@ static void say_holder(struct pyb_findings *f, const struct pyb_thread *t)
         pyb_buf_adds(&f->text, ", which collects garbage");
     if (native && python) {
         const char *module = native->module ? strrchr(native->module, '/') : NULL;
-        pyb_buf_printf(&f->text, ", which is in native code %s (%s) called", native->name ? native->name : "without a name",
-                       module ? module + 1 : native->module ? native->module : "?");
+        module = module ? module + 1 : native->module ? native->module : "?";
+        if (native->name)
+            pyb_buf_printf(&f->text, ", which is in native code %s (%s) called", native->name, module);
+        else
+            pyb_buf_printf(&f->text, ", which is in native code without a name (%s+0x%llx) called", module,
+                           (unsigned long long)native->offset);
     } else if (python) {
         pyb_buf_adds(&f->text, ", which is");
     }

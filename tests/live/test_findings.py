@@ -148,10 +148,12 @@ def test_gil_held_by_c_code(python, target_folder):
             if hits and hits[0]["text"].startswith("all "):
                 break
             hits = stuck.wait_for("gil")
-        matches(r"all 3 other Python threads wait for the GIL held by %s, which is in native code \S+ \(\S+\) called%s" % (
+        matches(r"all 3 other Python threads wait for the GIL held by %s, which is in native code (?:\S+|without a name) \(\S+\) called%s" % (
             stuck.thread("MainThread"), stuck.at("holds")), hits[0])
         assert hits[0]["tids"][0] == stuck.facts["tids"]["MainThread"]
-        assert re.search(r"native code (\w*sre\w*|re\.Pattern\.match|_sre\.SRE_Pattern\.match) ", hits[0]["text"]), hits[0]
+        # Which function of a stripped interpreter it is, its method tables may not tell.
+        names = r"\w*sre\w*|re\.Pattern\.match|_sre\.SRE_Pattern\.match" + ("|without a name" if "stripped" in python.traits else "")
+        assert re.search("native code (%s) " % names, hits[0]["text"]), hits[0]
 
 
 def check_fork(stuck, finding, python):
@@ -288,12 +290,14 @@ def test_core(python, target_folder, mode):
         kind = {"two-locks": "deadlock", "queue": "starved", "fork-rlock": "lock"}[mode]
         live = stuck.only(kind)
         core = debugger.gcore(stuck.target)
-        found = [finding for finding in dump_json(core)["findings"] if finding["kind"] == kind]
+        words = [core, python.path] if "root" in python.traits else [core]  # its files are not where the core says
+        found = [finding for finding in dump_json(*words)["findings"] if finding["kind"] == kind]
         assert len(found) == 1, found
         if mode == "fork-rlock":
             assert "is held by a thread that is not in this process (ident %s)" % stuck.object("owner") in found[0]["text"]
         else:
-            assert found[0]["text"] == live["text"]
+            # A core has its threads in another order.
+            assert sorted(re.split("[ ,;]+", found[0]["text"])) == sorted(re.split("[ ,;]+", live["text"]))
 
 
 @pytest.mark.matrix("findings")
