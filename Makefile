@@ -2,6 +2,7 @@
 # pybraid. `make` builds, `make demo` shows, `make test` tests; `make help` lists the rest.
 PREFIX  ?= /usr/local
 DESTDIR ?=
+LIBDIR  ?= lib
 CC      ?= cc
 B       ?= build
 OPT     ?= -O2 -g
@@ -50,7 +51,7 @@ Q = @
 say = @printf '  %-5s %s\n' $(1) $(2)
 endif
 
-.PHONY: all clean help install uninstall lint
+.PHONY: all clean help install uninstall deb lint
 all: $(LIB)/libpybraid.so $(LIB)/libpybraid.a $(LIB)/libpybraid-gdb.so $(if $(CLI_SRC),$(B)/bin/pybraid) $(B)/pybraid.pc
 
 $(B)/obj/%.o: %.c
@@ -90,28 +91,39 @@ $(B)/bin/pybraid: $(CLI_OBJ) $(LIB)/libpybraid.a
 # Describes what was installed: PREFIX is asked again by `make install`.
 $(B)/pybraid.pc: Makefile core/include/pybraid.h
 	@mkdir -p $(@D)
-	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' 'libdir=$${prefix}/lib' '' 'Name: pybraid' \
+	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' 'libdir=$${prefix}/$(LIBDIR)' '' 'Name: pybraid' \
 	    'Description: Python and native frames of a CPython process in one stack' \
 	    'Version: $(VERSION)' 'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -lpybraid' 'Libs.private: $(LDLIBS)' > $@
 
 GDB_PY := $(filter-out gdb/pybraid.py,$(wildcard gdb/*.py))
+MAN    := $(sort $(wildcard docs/man/*.1))
+to      = $(DESTDIR)$(PREFIX)/$(1)
 install: all
 	@rm -f $(B)/pybraid.pc && $(MAKE) --no-print-directory $(B)/pybraid.pc
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include \
-	    $(DESTDIR)$(PREFIX)/share/pybraid/gdb/pybraid_gdb
-	install -m 755 $(B)/bin/* $(DESTDIR)$(PREFIX)/bin
-	install -m 644 $(LIB)/libpybraid.so.0 $(LIB)/libpybraid.a $(DESTDIR)$(PREFIX)/lib
-	ln -sf libpybraid.so.0 $(DESTDIR)$(PREFIX)/lib/libpybraid.so
-	install -m 644 $(B)/pybraid.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
-	install -m 644 core/include/pybraid.h $(DESTDIR)$(PREFIX)/include
-	install -m 644 gdb/pybraid.py $(DESTDIR)$(PREFIX)/share/pybraid/gdb
-	install -m 644 $(GDB_PY) $(DESTDIR)$(PREFIX)/share/pybraid/gdb/pybraid_gdb
-	install -m 644 $(LIB)/libpybraid.so.0 $(DESTDIR)$(PREFIX)/share/pybraid/gdb/libpybraid-gdb.so
+	install -d $(call to,bin) $(call to,$(LIBDIR)/pkgconfig) $(call to,include) $(call to,share/pybraid/gdb/pybraid_gdb) $(call to,share/man/man1) \
+	    $(call to,share/bash-completion/completions) $(call to,share/zsh/site-functions) $(call to,share/fish/vendor_completions.d)
+	install -m 755 $(B)/bin/* $(call to,bin)
+	install -m 644 $(LIB)/libpybraid.so.0 $(LIB)/libpybraid.a $(call to,$(LIBDIR))
+	ln -sf libpybraid.so.0 $(call to,$(LIBDIR)/libpybraid.so)
+	install -m 644 $(B)/pybraid.pc $(call to,$(LIBDIR)/pkgconfig)
+	install -m 644 core/include/pybraid.h $(call to,include)
+	install -m 644 gdb/pybraid.py $(call to,share/pybraid/gdb)
+	install -m 644 $(GDB_PY) $(call to,share/pybraid/gdb/pybraid_gdb)
+	install -m 644 $(LIB)/libpybraid.so.0 $(call to,share/pybraid/gdb/libpybraid-gdb.so)
+	install -m 644 $(MAN) $(call to,share/man/man1)
+	install -m 644 cli/completions/pybraid.bash $(call to,share/bash-completion/completions/pybraid)
+	install -m 644 cli/completions/pybraid.zsh $(call to,share/zsh/site-functions/_pybraid)
+	install -m 644 cli/completions/pybraid.fish $(call to,share/fish/vendor_completions.d/pybraid.fish)
 	@echo "GDB loads it by itself with: ln -s $(PREFIX)/share/pybraid/gdb/pybraid.py /etc/gdb/gdbinit.d/pybraid.py"
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/pybraid $(DESTDIR)$(PREFIX)/bin/pyannotate $(DESTDIR)$(PREFIX)/lib/libpybraid.* \
-	    $(DESTDIR)$(PREFIX)/lib/pkgconfig/pybraid.pc $(DESTDIR)$(PREFIX)/include/pybraid.h
-	rm -rf $(DESTDIR)$(PREFIX)/share/pybraid
+	rm -f $(call to,bin/pybraid) $(call to,bin/pyannotate) $(call to,$(LIBDIR)/libpybraid.*) $(call to,$(LIBDIR)/pkgconfig/pybraid.pc) \
+	    $(call to,include/pybraid.h) $(patsubst docs/man/%,$(call to,share/man/man1)/%,$(MAN)) \
+	    $(call to,share/bash-completion/completions/pybraid) $(call to,share/zsh/site-functions/_pybraid) \
+	    $(call to,share/fish/vendor_completions.d/pybraid.fish)
+	rm -rf $(call to,share/pybraid)
+
+deb: all
+	.ci/deb $(B)
 
 # The other compiler with the same warnings, then static checks.
 lint:
@@ -119,13 +131,15 @@ lint:
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,portability --suppress=missingIncludeSystem \
 	    -Icore -Icore/include -D__linux__ $(CORE_SRC) $(CLI_SRC)
 	/usr/bin/python3 -m pyflakes gdb/*.py tests/live/*.py tests/live/support/*.py tests/layout/*.py
-	shellcheck .ci/run $$(grep -lE '^#!.*sh' tests/run tests/pythons/* 2>/dev/null)
+	@if command -v mandoc > /dev/null; then mandoc -Tlint -W warning $(MAN); else echo "lint: no mandoc, man pages not checked"; fi
+	shellcheck .ci/run .ci/deb cli/completions/pybraid.bash $$(grep -lE '^#!.*sh' tests/run tests/pythons/* 2>/dev/null)
 	@echo "lint: nothing found"
 
 help:
 	@echo "make            build into build/          make deps     install what Debian packages"
 	@echo "make demo       a real gdb, a stuck process make test     unit and live tests"
 	@echo "make install    PREFIX= DESTDIR=            make lint     the other compiler, static checks"
+	@echo "make uninstall  the same                    make deb      a Debian package in build/"
 	@echo "make pythons    more interpreters, cached   make soak     the long counts, by hand"
 	@echo "make unit       unit tests only             make fuzz-run FUZZ_SECONDS=10"
 	@echo "make bench      ratios against peers        make layouts  regenerate the layout tables"

@@ -151,7 +151,7 @@ def candidates():
     if os.environ.get("PYBRAID_GDB_LIBRARY"):
         return [os.environ["PYBRAID_GDB_LIBRARY"]]
     return [os.path.join(here, NAME), os.path.join(os.path.dirname(here), "build", "lib", NAME),
-            os.path.join(os.path.dirname(os.path.dirname(here)), NAME)]
+            os.path.join(os.path.dirname(here), NAME)]
 
 
 _library = None
