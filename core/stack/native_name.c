@@ -5,6 +5,7 @@
 
 #include "stack/evaluation.h"
 #include "stack/stack_cache.h"
+#include "symbols/demangle.h"
 
 // The unwinder's own name counts where it comes from debug information (inlined functions and frames with a
 // source line), or where its symbol table puts that very name into the function that covers pc: GDB's and
@@ -25,10 +26,20 @@ static bool name_is_true(struct pyb_target *t, const struct pyb_native_frame *f,
 // Without the suffixes that compilers add: .cold, .part.0, .constprop.1, .lto_priv.0, .llvm.123
 static const char *plain_symbol(struct pyb_arena *arena, const char *symbol)
 {
-    size_t n = symbol[0] == '_' && symbol[1] == 'Z' ? strlen(symbol)
-        : strcspn(symbol + (symbol[0] == '.'), ".");
+    size_t n = pyb_is_mangled(symbol) ? strlen(symbol) : strcspn(symbol + (symbol[0] == '.'), ".");
     n += symbol[0] == '.' && n < strlen(symbol);
     return symbol[n] ? pyb_arena_strndup(arena, symbol, n) : symbol;
+}
+
+// The front end may have demangled it by the rules of its language.
+static const char *readable(struct pyb_stack_cache *c, const struct pyb_native_frame *f, const char *symbol)
+{
+    const char *name = NULL;
+    if (pyb_is_mangled(symbol))
+        name = f->name && !pyb_is_mangled(f->name) ? f->name : c ? pyb_demangle(&c->arena, symbol) : NULL;
+    if (!name && c)
+        name = plain_symbol(&c->arena, symbol);
+    return name ? name : symbol;
 }
 
 static void choose(struct pyb_target *t, struct pyb_python *py, const struct pyb_native_frame *f,
@@ -38,10 +49,7 @@ static void choose(struct pyb_target *t, struct pyb_python *py, const struct pyb
     bool inlined = f->flags & PYB_NATIVE_INLINED;
     if (fn->symbol && !inlined) {
         ret->linkage_name = fn->symbol;
-        bool mangled = strncmp(fn->symbol, "_Z", 2) == 0;
-        ret->name = mangled && f->name ? f->name : c ? plain_symbol(&c->arena, fn->symbol) : fn->symbol;
-        if (!ret->name)
-            ret->name = fn->symbol;
+        ret->name = readable(c, f, fn->symbol);
     } else if (name_is_true(t, f, fn)) {
         ret->name = f->name;
         ret->linkage_name = f->linkage_name;
