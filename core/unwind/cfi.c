@@ -43,6 +43,7 @@ struct draft {
     struct pyb_expression expressions[PYB_MAX_REGS + 1];
     struct pyb_arena *arena;
     const struct pyb_machine *machine;
+    struct pyb_cfi_said said;
 };
 
 bool pyb_cfi_available(void)
@@ -127,17 +128,17 @@ static int take_register(struct draft *d, Dwarf_Frame *frame, unsigned number)
     size_t n;
     if (dwarf_frame_register(frame, (int)number, memory, &ops, &n) != 0)
         return PYB_E_CORRUPT;
-    bool kept = d->machine->callee_saved >> number & 1;
+    bool kept = d->machine->callee_saved >> number & 1, same = d->said.same >> number & 1;
     struct pyb_rule_reg r = {.number = (uint8_t)number, .how = PYB_RULE_UNDEFINED};
     int rc = 0;
     if (n == 0 && !ops) {
-        if (kept)
-            return 0;
+        if (kept || !same)
+            return 0; // as when nothing is said
         r.how = PYB_RULE_REGISTER;
         r.offset = (int32_t)number;
     } else if (n == 0) {
-        // the return address is kept even so: undefined, it ends the stack
-        if (!kept && number != d->rule.ra)
+        // of the return address it counts always: the stack ends there
+        if (number != d->rule.ra && (!kept || !(d->said.undefined >> number & 1)))
             return 0;
     } else if (!is_plain(ops, n, &r)) {
         r.how = ops[n - 1].atom == DW_OP_stack_value ? PYB_RULE_VALUE_OF : PYB_RULE_SAVED_AT;
@@ -151,16 +152,13 @@ static int take_register(struct draft *d, Dwarf_Frame *frame, unsigned number)
     return rc;
 }
 
-static int take_row(struct draft *d, Dwarf_Frame *frame, uint64_t fde_start, uint64_t fde_end, pyb_addr bias)
+static int take_row(struct draft *d, Dwarf_Frame *frame, pyb_addr function)
 {
-    Dwarf_Addr start, end;
     bool signal;
-    int ra = dwarf_frame_info(frame, &start, &end, &signal);
+    int ra = dwarf_frame_info(frame, NULL, NULL, &signal); // its extent of the row is wrong behind DW_CFA_restore_state (0.188)
     if (ra < 0 || ra >= d->machine->n)
         return PYB_E_UNSUPPORTED;
-    d->rule.start = bias + (start > fde_start ? start : fde_start);
-    d->rule.end = bias + (end < fde_end ? end : fde_end);
-    d->rule.function = bias + fde_start;
+    d->rule.function = function;
     d->rule.signal = signal;
     d->rule.ra = (uint8_t)ra;
     int rc = take_cfa(d, frame);
@@ -192,7 +190,7 @@ static int ask(struct draft *d, Dwarf_CFI *cfi, const struct pyb_elf_cfi *from, 
     Dwarf_Frame *frame = NULL;
     if (!cfi || dwarf_cfi_addrframe(cfi, vaddr, &frame) != 0)
         return PYB_E_CORRUPT;
-    int rc = take_row(d, frame, from->start, from->end, bias);
+    int rc = take_row(d, frame, bias + from->start);
     free(frame); // libdw's malloc
     return rc ? rc : finish(d, ret);
 }
@@ -223,9 +221,9 @@ int pyb_cfi_rule_of(const struct pyb_elf_cfi *from, uint64_t vaddr, pyb_addr bia
                     bool big_endian, struct pyb_arena *arena, struct pyb_rule **ret)
 {
     *ret = NULL;
-    if (vaddr < from->start || vaddr >= from->end || !pyb_cfi_check(from, machine->ptr_size, big_endian))
-        return PYB_E_CORRUPT;
     struct draft d = {.arena = arena, .machine = machine};
+    if (vaddr < from->start || vaddr >= from->end || !pyb_cfi_check(from, machine->ptr_size, big_endian, &d.said))
+        return PYB_E_CORRUPT;
     size_t len;
     char *image = pyb_object_make(from, machine, big_endian, arena, &len);
     return image ? open_and_ask(&d, from, image, len, vaddr, bias, ret) : PYB_E_NOMEM;

@@ -25,8 +25,13 @@ int pyb_cfi_rule_of(const struct pyb_elf_cfi *cfi, uint64_t vaddr, pyb_addr bias
 
 #define PYB_CFI_MAX_REGISTER 127u // numbers above are refused; libdw allocates for the highest
 #define PYB_CFI_MAX_STATES 64u    // DW_CFA_remember_state, nested
+/**
+ * Registers (bits) that an instruction says are undefined, or the same: where none does, libdw answers by a table of its own, in which x86-64's
+ * calls keep rax and not rbx (0.188).
+ */
+struct pyb_cfi_said { uint64_t undefined, same; };
 /** Walks header and instructions of both: in bounds, known, within the limits above. */
-bool pyb_cfi_check(const struct pyb_elf_cfi *cfi, uint8_t ptr_size, bool big_endian);
+bool pyb_cfi_check(const struct pyb_elf_cfi *cfi, uint8_t ptr_size, bool big_endian, struct pyb_cfi_said *ret);
 /** Is there a libdw in this build? */
 bool pyb_cfi_available(void);
 #endif

@@ -18,6 +18,7 @@ struct walk {
     size_t at;
     unsigned states;
     bool refused;
+    struct pyb_cfi_said said;
 };
 
 static uint64_t leb(struct walk *w)
@@ -42,9 +43,17 @@ static void skip(struct walk *w, uint64_t n)
         w->at += (size_t)n;
 }
 
-static void reg(struct walk *w)
+// Its bit.
+static uint64_t reg(struct walk *w)
 {
-    w->refused |= leb(w) > PYB_CFI_MAX_REGISTER;
+    uint64_t number = leb(w);
+    w->refused |= number > PYB_CFI_MAX_REGISTER;
+    return number < 64 ? UINT64_C(1) << number : 0;
+}
+
+static void another(struct walk *w)
+{
+    (void)reg(w);
 }
 
 static void block(struct walk *w)
@@ -54,7 +63,7 @@ static void block(struct walk *w)
 
 static void reg_and(struct walk *w, void (*operand)(struct walk *))
 {
-    reg(w);
+    (void)reg(w);
     operand(w);
 }
 
@@ -73,8 +82,10 @@ static void instruction(struct walk *w, uint8_t op, size_t pointer)
     case CFA_ADVANCE_LOC4: skip(w, 4); return;
     case CFA_OFFSET_EXTENDED: case CFA_OFFSET_EXTENDED_SF: case CFA_VAL_OFFSET: case CFA_VAL_OFFSET_SF:
     case CFA_DEF_CFA: case CFA_DEF_CFA_SF: case CFA_NEGATIVE_OFFSET_EXTENDED: reg_and(w, number); return;
-    case CFA_RESTORE_EXTENDED: case CFA_UNDEFINED: case CFA_SAME_VALUE: case CFA_DEF_CFA_REGISTER: reg(w); return;
-    case CFA_REGISTER: reg_and(w, reg); return;
+    case CFA_UNDEFINED: w->said.undefined |= reg(w); return;
+    case CFA_SAME_VALUE: w->said.same |= reg(w); return;
+    case CFA_RESTORE_EXTENDED: case CFA_DEF_CFA_REGISTER: another(w); return;
+    case CFA_REGISTER: reg_and(w, another); return;
     case CFA_REMEMBER_STATE: w->refused |= ++w->states > PYB_CFI_MAX_STATES; return;
     case CFA_RESTORE_STATE:
         w->refused |= w->states == 0;
@@ -126,13 +137,13 @@ static bool skip_cie_header(struct walk *w, const struct pyb_cfi_entry *entry, b
     if (version == 1)
         w->refused |= pyb_get_u8(&w->b, w->at++) > PYB_CFI_MAX_REGISTER;
     else
-        reg(w);
+        another(w);
     if (*ret_augmented)
         block(w);
     return !w->b.bad && !w->refused;
 }
 
-bool pyb_cfi_check(const struct pyb_elf_cfi *cfi, uint8_t ptr_size, bool big_endian)
+bool pyb_cfi_check(const struct pyb_elf_cfi *cfi, uint8_t ptr_size, bool big_endian, struct pyb_cfi_said *ret)
 {
     struct walk c = {.b = pyb_bytes(cfi->cie, cfi->cie_len, ptr_size, big_endian)};
     struct walk f = {.b = pyb_bytes(cfi->fde, cfi->fde_len, ptr_size, big_endian)};
@@ -150,5 +161,8 @@ bool pyb_cfi_check(const struct pyb_elf_cfi *cfi, uint8_t ptr_size, bool big_end
     skip(&f, 2 * width);
     if (augmented)
         block(&f);
-    return instructions_good(&f, width);
+    if (!instructions_good(&f, width))
+        return false;
+    *ret = (struct pyb_cfi_said){c.said.undefined | f.said.undefined, c.said.same | f.said.same};
+    return true;
 }

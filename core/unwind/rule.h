@@ -24,8 +24,7 @@ struct pyb_rule_reg {
     int32_t offset;
 };
 struct pyb_rule {
-    pyb_addr start, end;        // of the row, in the target
-    pyb_addr function;          // start of the FDE
+    pyb_addr function;          // start of the FDE, in the target
     bool signal;                // a signal trampoline: the frame outside is the interrupted one
     bool cfa_is_expression;     // expressions[cfa_offset], else register cfa_reg + cfa_offset
     uint8_t cfa_reg;

@@ -117,6 +117,8 @@ void pyb_walk_move(struct pyb_walk *w, const struct pyb_regs *next, uint32_t fla
 {
     bool was_signal = w->flags & PYB_NATIVE_SIGNAL;
     w->regs = *next;
+    if (!w->machine->link_register) // there that number is pc itself: PLT entries count from it
+        pyb_reg_set(&w->regs, w->machine->ra, next->pc);
     w->exact = was_signal;
     w->flags = flags;
     w->rule = pyb_rule_at(w, w->exact ? w->regs.pc : w->regs.pc - 1);

@@ -51,7 +51,7 @@ static struct pyb_modules *make_modules(struct pyb_ctx *ctx)
 
 static void use_rule(const struct pyb_rule *rule, const struct pyb_machine *machine)
 {
-    require(rule->start <= rule->end && rule->ra < machine->n && rule->n_regs <= machine->n && rule->low <= rule->high);
+    require(rule->ra < machine->n && rule->n_regs <= machine->n && rule->low <= rule->high);
     require(rule->cfa_is_expression ? (uint32_t)rule->cfa_offset < rule->n_expressions : rule->cfa_reg < machine->n);
     for (uint32_t i = 0; i < rule->n_regs; i++) {
         const struct pyb_rule_reg *r = &rule->regs[i];
