@@ -81,12 +81,32 @@ static const struct pyb_frame *telling_frame(const struct pyb_thread *t)
     return best;
 }
 
-// "recv_all (client.py:31) in recvfrom"
+static bool is_library(const struct pyb_frame *f)
+{
+    static const char *const marks[] = {"/lib/python", "/lib64/python", "-packages/", "<frozen "};
+    for (size_t i = 0; f->file && i < sizeof(marks) / sizeof(marks[0]); i++) {
+        if (strstr(f->file, marks[i]))
+            return true;
+    }
+    return !f->file;
+}
+
+// The innermost frame of the user's own code; NULL: none.
+static const struct pyb_frame *own_frame(const struct pyb_thread *t)
+{
+    for (uint32_t i = 0; i < t->n_frames; i++) {
+        if (t->frames[i].kind == PYB_FRAME_PYTHON && !is_library(&t->frames[i]))
+            return &t->frames[i];
+    }
+    return NULL;
+}
+
+// "SocketIO.readinto (socket.py:706) in recvfrom, called from fetch (client.py:31)"
 static char *where_is(const struct pyb_thread *t)
 {
     char *ret = NULL;
     size_t size;
-    const struct pyb_frame *frame = telling_frame(t);
+    const struct pyb_frame *frame = telling_frame(t), *own = own_frame(t);
     struct cli_out out = {.file = open_memstream(&ret, &size)};
     if (!out.file)
         return NULL;
@@ -96,6 +116,10 @@ static char *where_is(const struct pyb_thread *t)
         cli_printf(&out, "no frame with a name");
     if (t->syscall)
         cli_printf(&out, " in %s", t->syscall);
+    if (own && own != frame) {
+        cli_printf(&out, ", called from ");
+        put_place(&out, own);
+    }
     return fclose(out.file) == 0 ? ret : NULL;
 }
 

@@ -32,7 +32,7 @@ struct watch_thread {
     bool same_lines;           // every Python frame is at the same place in all looks
     double cpu;                // share of one CPU since the look before; -1: unknown
     uint64_t woke;             // times it went to sleep by itself since the look before
-    char *where;               // innermost Python frame (native without one): "name (file:line) in futex"
+    char *where;               // innermost Python frame (native without one), "name (file:line) in futex", and the own code that called it
     const char *inside;        // innermost Python frame that all looks share, or NULL
     char *name;                // or NULL
 };

@@ -32,7 +32,7 @@ static bool on_terminal(const struct watch *w)
 static void progress(const struct watch *w, const char *text)
 {
     if (on_terminal(w) || w->o->verbose)
-        watch_sayf("pybraid watch: %s\n", text);
+        watch_sayf("%spybraid watch: %s\n", on_terminal(w) ? "\n" : "", text); // the command may be in the middle of a line
 }
 
 static struct watch_look *look(struct watch *w)

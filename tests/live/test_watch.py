@@ -720,3 +720,46 @@ def test_pid():
     assert watch("--pid", ending.pid, "--timeout", 30).returncode == 0
     ending.wait(timeout=30)
     assert watch("--pid", ending.pid, "--timeout", 30).returncode == OWN_FAILURE
+
+
+# --- what the documents say
+
+def written_commands():
+    """Each `pybraid watch ... -- ...` of the documents and examples."""
+    places = ["README.md", "docs/watch.md", "docs/man/pybraid-watch.1", "examples/ci/github.yml", "examples/ci/gitlab-ci.yml"]
+    for place in places:
+        for line in process.read_text(os.path.join(pythons.REPO, place)).splitlines():
+            hit = re.search(r"pybraid watch (--?[a-z].*?) -- (\S+)", line)
+            if hit:
+                yield place, shlex.split(hit.group(1))
+
+
+@pytest.mark.matrix("watch")
+def test_written_commands(tmp_path):
+    """What the documents tell people to type is accepted."""
+    (tmp_path / "stuck").mkdir()
+    seen = set()
+    for place, options in written_commands():
+        done = watch(*options, "--", "true", cwd=str(tmp_path))
+        assert (done.returncode, done.stderr) == (0, b""), (place, options)
+        seen.add(place)
+    assert seen >= {"docs/watch.md", "examples/ci/github.yml", "examples/ci/gitlab-ci.yml"}
+
+
+@pytest.mark.matrix("watch")
+def test_pytest_timeout(tmp_path):
+    """examples/ci/conftest.py: the stacks come before pytest-timeout ends the test."""
+    if subprocess.run([sys.executable, "-c", "import pytest_timeout"], stderr=subprocess.DEVNULL).returncode != 0:
+        pytest.skip("pytest-timeout is not installed for %s" % sys.executable)
+    conftest = process.read_text(os.path.join(pythons.REPO, "examples", "ci", "conftest.py"))
+    (tmp_path / "conftest.py").write_text(conftest)
+    (tmp_path / "test_it.py").write_text("import os, pytest\ndef wait_for_nothing(): os.read(os.pipe()[0], 1)\n"
+                                         "def test_quick(): pass\n"
+                                         "@pytest.mark.timeout(4)\ndef test_stuck(): wait_for_nothing()\n")
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout", "30"], cwd=str(tmp_path),
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=90, env=environment(PYBRAID=PYBRAID))
+    text = done.stdout.decode()
+    assert done.returncode == 1 and "1 failed, 1 passed" in text
+    ours = text.index("the time of test_it.py::test_stuck is nearly over")
+    assert "Process " in text[ours:] and re.search(r"^py +wait_for_nothing +.*test_it.py:2$", text[ours:], re.M)
+    assert "test_quick is nearly" not in text
