@@ -132,7 +132,7 @@ int pyb_dump(struct pyb_session *s, const struct pyb_dump_options *options, cons
     else
         code = pyb_fail(err, PYB_E_USAGE, "only a live process or a core can be dumped: this session has another kind of target");
     if (code == 0 && (o.flags & PYB_DUMP_FINDINGS) && o.n_tids == 0)
-        code = pyb_findings_make(&d.r, err);
+        code = pyb_findings_make(&d.r, d.threads, d.threads ? d.n : 0, err);
     pyb_stopper_free(d.stopper);
     pyb_free(&s->ctx, d.pages.pages);
     return pyb_reading_end(&d.r, code, ret);

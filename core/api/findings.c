@@ -50,13 +50,20 @@ static bool may_wait(const struct pyb_thread *t)
     return false;
 }
 
-static void look_at(struct pyb_findings *f, struct pyb_waiter *w, const struct pyb_thread *t)
+// A thread that slept while it was read is compared at the end with what it was in then: its frames hold until that proves false. Of any
+// other they must be the same still, now that it sleeps.
+static void look_at(struct pyb_findings *f, struct pyb_waiter *w, const struct pyb_thread *t, const struct pyb_dumped *dumped)
 {
     w->thread = t;
     w->usable = t->has_python && t->mode != PYB_MODE_VALIDATED && t->mode != PYB_MODE_UNCHECKED;
-    if (w->usable && may_wait(t))
-        pyb_sleep_read(f->r->s, t->tid, &w->sleep);
-    if (w->sleep.known && !pyb_frames_same(f, t, FRAMES_COMPARED))
+    const bool slept = dumped && dumped->mode == PYB_MODE_BLOCKED && t->mode == PYB_MODE_BLOCKED;
+    if (w->usable && may_wait(t)) {
+        if (slept)
+            pyb_sleep_of(f->r->s, &dumped->task, &w->sleep);
+        else
+            pyb_sleep_read(f->r->s, t->tid, &w->sleep);
+    }
+    if (w->sleep.known && !slept && !pyb_frames_same(f, t, FRAMES_COMPARED))
         w->sleep.known = w->usable = false;
     pyb_wait_find(f, w);
 }
@@ -74,7 +81,7 @@ static void confirm(struct pyb_findings *f)
     }
 }
 
-static int make(struct pyb_findings *f)
+static int make(struct pyb_findings *f, const struct pyb_dumped *dumped, size_t n_dumped)
 {
     const struct pyb_process *p = &f->r->result->process;
     f->w = pyb_arena_array(f->work, (size_t)p->n_threads + 1, sizeof(*f->w));
@@ -82,8 +89,11 @@ static int make(struct pyb_findings *f)
         return pyb_fail(f->err, PYB_E_NOMEM, "no memory for findings");
     f->n = p->n_threads;
     f->fork_parent = fork_parent(&f->r->s->target);
+    size_t at = 0; // of dumped: a thread that ended meanwhile has no thread in the result
     for (uint32_t i = 0; i < f->n; i++) {
-        look_at(f, &f->w[i], &p->threads[i]);
+        while (at < n_dumped && dumped[at].task.tid < p->threads[i].tid)
+            at++;
+        look_at(f, &f->w[i], &p->threads[i], at < n_dumped && dumped[at].task.tid == p->threads[i].tid ? &dumped[at] : NULL);
         int rc = pyb_ctx_check(f->r->py->target->ctx, f->err);
         if (rc)
             return rc;
@@ -102,7 +112,7 @@ static int make(struct pyb_findings *f)
     return rc == 0 ? pyb_find_others(f) : rc;
 }
 
-int pyb_findings_make(struct pyb_reading *r, struct pyb_error *err)
+int pyb_findings_make(struct pyb_reading *r, const struct pyb_dumped *dumped, size_t n_dumped, struct pyb_error *err)
 {
     struct pyb_arena work;
     struct pyb_findings f = {.r = r, .work = &work, .err = err};
@@ -112,7 +122,7 @@ int pyb_findings_make(struct pyb_reading *r, struct pyb_error *err)
         pyb_python_invalidate(r->py); // threads were read one after another: from here on it is one look
     pyb_arena_init(&work, &r->s->ctx);
     pyb_buf_init(&f.text, &r->s->ctx, TEXT_LIMIT);
-    int rc = make(&f);
+    int rc = make(&f, dumped, n_dumped);
     if (rc == 0) {
         r->result->process.findings = f.items;
         r->result->process.n_findings = f.n_items;

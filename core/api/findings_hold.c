@@ -5,6 +5,7 @@
 
 #include "api/findings_internal.h"
 #include "base/error.h"
+#include "interp/lock_blocks.h"
 #include "interp/lock_stack.h"
 
 #define MAX_WITHS 32          // nested in one frame
@@ -70,7 +71,8 @@ static size_t withs_of(struct pyb_findings *f, const struct pyb_frame *frame, st
     struct pyb_pyframe at = {.addr = frame->frame, .code = frame->code, .lasti = frame->lasti};
     struct pyb_value_stack stack;
     const struct pyb_code *code;
-    if (pyb_code_get(f->r->py, at.code, &code, NULL) != 0 || pyb_value_stack_read(f->r->py, &at, code, &stack, NULL) != 0)
+    if (pyb_code_get(f->r->py, at.code, &code, NULL) != 0 || pyb_blocks_depth(f->r->py, &at, code) <= 0 ||
+        pyb_value_stack_read(f->r->py, &at, code, &stack, NULL) != 0)
         return 0;
     return pyb_withs(f->r->py, &at, code, &stack, ret, MAX_WITHS);
 }
@@ -84,7 +86,9 @@ static bool still_inside(struct pyb_findings *f, uint32_t thread, uint32_t frame
     uint32_t depth = 0;
     for (uint32_t i = 0; i <= frame; i++)
         depth += w->thread->frames[i].kind == PYB_FRAME_PYTHON;
-    if (w->sleep.known || f->r->s->target.is_core)
+    if (f->r->s->target.is_core)
+        return true;
+    if (w->sleep.known)
         return pyb_frames_same(f, w->thread, depth);
     pyb_python_invalidate(f->r->py);
     if (!pyb_frame_is_there(f, w->thread, &w->thread->frames[frame]))
@@ -114,7 +118,7 @@ static int search_frame(struct pyb_findings *f, uint32_t thread, uint32_t frame)
 static bool any_wanted(const struct pyb_findings *f)
 {
     for (uint32_t i = 0; i < f->n; i++) {
-        if (f->w[i].kind == PYB_WAIT_LOCK && f->w[i].is_lock)
+        if (f->w[i].kind == PYB_WAIT_LOCK && f->w[i].is_lock && !f->w[i].taken)
             return true;
     }
     return false;
@@ -129,9 +133,7 @@ int pyb_holders_find(struct pyb_findings *f)
             w->on_ident = w->lock.owner;
         w->on = by_ident(f, w->on_ident);
     }
-    if (!any_wanted(f))
-        return 0;
-    for (uint32_t i = 0; i < f->n; i++) {
+    for (uint32_t i = 0; i < f->n && any_wanted(f); i++) {
         const struct pyb_thread *t = f->w[i].thread;
         for (uint32_t k = 0; k < t->n_frames && budget > 0 && f->w[i].usable; k++) {
             if (t->frames[k].kind != PYB_FRAME_PYTHON)

@@ -20,6 +20,8 @@ struct pyb_sleep {
     int32_t child;       // which child, -1: any
 };
 void pyb_sleep_read(const struct pyb_session *s, int32_t tid, struct pyb_sleep *ret);
+/** The same from what was read before. */
+void pyb_sleep_of(const struct pyb_session *s, const struct pyb_task *task, struct pyb_sleep *ret);
 /** The thread has slept in that call ever since. A core does not change. */
 bool pyb_sleep_same(const struct pyb_session *s, const struct pyb_sleep *before);
 

@@ -29,13 +29,11 @@ static const struct numbers *numbers_of(uint16_t machine)
     return NULL;
 }
 
-static bool read_live(int32_t pid, int32_t tid, struct pyb_sleep *s)
+static bool take_task(struct pyb_sleep *s)
 {
-    if (pyb_task_read(pid, tid, &s->task, NULL) != 0 || !s->task.asleep || !s->task.in_syscall)
-        return false;
     s->number = s->task.syscall;
     memcpy(s->args, s->task.args, sizeof s->args);
-    return true;
+    return s->task.asleep && s->task.in_syscall;
 }
 
 // Places in elf_gregset_t (asm/ptrace.h): number of the call as it was, result, arguments. On other machines the first argument and the
@@ -98,7 +96,15 @@ void pyb_sleep_read(const struct pyb_session *s, int32_t tid, struct pyb_sleep *
     if (s->facts && s->target.is_core)
         ret->known = read_core(s, tid, ret);
     else if (s->target.is_local && !s->target.is_core && s->target.pid > 0)
-        ret->known = read_live(s->target.pid, tid, ret);
+        ret->known = pyb_task_read(s->target.pid, tid, &ret->task, NULL) == 0 && take_task(ret);
+    if (ret->known)
+        classify(numbers_of(s->target.mem->machine), ret);
+}
+
+void pyb_sleep_of(const struct pyb_session *s, const struct pyb_task *task, struct pyb_sleep *ret)
+{
+    *ret = (struct pyb_sleep){.child = -1, .task = *task};
+    ret->known = take_task(ret);
     if (ret->known)
         classify(numbers_of(s->target.mem->machine), ret);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "interp/lock_blocks.h"
 
-#include "interp/string.h"
+#include "interp/string_header.h"
 
 #define MAX_TABLE 65536u    // bytes of an exception table
 #define MAX_BYTECODE 262144u
@@ -121,18 +121,21 @@ static int32_t line_of_block(struct pyb_python *py, const struct pyb_pyframe *fr
     return -1;
 }
 
-// 0: none; else the table, which the caller frees.
+// NULL: there is none. The caller frees it.
 static uint8_t *read_table(struct pyb_python *py, const struct pyb_code *code, size_t *ret_len)
 {
+    struct pyb_str table;
     pyb_addr object;
-    int64_t total;
-    uint8_t *table = pyb_alloc(py->target->ctx, MAX_TABLE);
-    if (!table || pyb_field_ptr(py, code->addr, py->layout.code_exceptiontable, &object, NULL) != 0 ||
-        pyb_bytes_object_read(py, object, table, MAX_TABLE, ret_len, &total, NULL) != 0) {
-        pyb_free(py->target->ctx, table);
+    if (pyb_field_ptr(py, code->addr, py->layout.code_exceptiontable, &object, NULL) != 0 ||
+        pyb_bytes_header(py, object, &table, NULL) != 0 || table.length == 0 || table.length > MAX_TABLE)
+        return NULL;
+    uint8_t *data = pyb_alloc(py->target->ctx, (size_t)table.length);
+    if (data && pyb_read_bytes(py->target->mem, table.data, data, (size_t)table.length, NULL) != 0) {
+        pyb_free(py->target->ctx, data);
         return NULL;
     }
-    return table;
+    *ret_len = (size_t)table.length;
+    return data;
 }
 
 // The entry that decides: that of the instruction itself, or, of those in front of it, the last with this depth that keeps its place.
