@@ -27,4 +27,4 @@ comma := ,
 # cores cut at 2000 points.
 soak:
 	@$(MAKE) --no-print-directory all unit-build tools
-	@PYBRAID_REPRS=100000 PYBRAID_FLIPS=10000 PYBRAID_CUTS=2000 LIVE_SECONDS=36000 tests/run --pythons=all --stops=2000 $(TEST_ARGS)
+	@PYBRAID_REPRS=100000 PYBRAID_KILLS=1000 PYBRAID_FLIPS=10000 PYBRAID_CUTS=2000 LIVE_SECONDS=36000 tests/run --pythons=all --stops=2000 $(TEST_ARGS)

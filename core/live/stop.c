@@ -21,7 +21,7 @@
 #include "memory/live.h"
 
 #define ANSWER_MS (PYB_STOP_WAIT_MS + 1000) // a keeper that says nothing for so long is suspended or stuck itself
-#define REAP_MS 5
+#define WAKE_MS 10
 
 struct pyb_stopper {
     struct pyb_ctx *ctx;
@@ -173,20 +173,28 @@ static void reap_held(const struct pyb_stopper *s)
     }
 }
 
+// A keeper that waits in a seize and took its SIGCHLD for something else would not look who died: it gets another one.
+static void wake_keeper(const struct pyb_stopper *s)
+{
+    if (s->in_thread)
+        reap_held(s);
+    else
+        (void)kill(s->keeper, SIGCHLD);
+}
+
 // False: no answer comes, whatever is waited.
 static bool await_answer(struct pyb_stopper *s)
 {
     struct pollfd p = {.fd = s->fd, .events = POLLIN};
     uint64_t begin = pyb_trace_now_ns(), patience = (uint64_t)ANSWER_MS * 1000000u;
     for (;;) {
-        int n = poll(&p, 1, s->in_thread ? REAP_MS : ANSWER_MS);
+        int n = poll(&p, 1, WAKE_MS);
         if (n > 0)
             return true;
         if (n < 0 && errno != EINTR)
             return false;
-        if (s->in_thread)
-            reap_held(s);
-        else if (pyb_trace_now_ns() - begin >= patience)
+        wake_keeper(s);
+        if (!s->in_thread && pyb_trace_now_ns() - begin >= patience)
             return false;
     }
 }

@@ -23,7 +23,7 @@
 
 #define SPIN_NS 40000u    // most threads stop within this; going to sleep and waking up costs as much
 #define STUCK_NS 1000000u
-#define NAP_NS 100000u
+#define NAP_NS 30000u
 
 uint64_t pyb_trace_now_ns(void)
 {
