@@ -36,8 +36,16 @@ static bool find_ra_offset(const struct pyb_rule *rule, int32_t *ret)
     return false;
 }
 
-// Does the stack unwind to its end from `start`? Notes where its frames are.
-static bool reaches_end(struct search *s, const struct pyb_regs *start, uint64_t *seen, size_t *n_seen)
+// Was the function of the frame that `w` is in called by the call before `pc`? What an indirect call called is not known.
+static bool may_have_called(struct pyb_walk *w, pyb_addr pc)
+{
+    struct pyb_call call;
+    return !w->rule || !pyb_call_before(w, pc, &call) || !call.direct || pyb_call_reaches(w, &call, w->rule->function);
+}
+
+// Does the stack unwind to its end from `start`? Notes where its frames are. *ret_odd: the candidate's own caller called another function, as
+// when a dead frame's return address is taken with a living one's frame pointer.
+static bool reaches_end(struct search *s, const struct pyb_regs *start, uint64_t *seen, size_t *n_seen, bool *ret_odd)
 {
     struct pyb_walk inner = *s->w;
     struct pyb_regs next;
@@ -51,6 +59,8 @@ static bool reaches_end(struct search *s, const struct pyb_regs *start, uint64_t
             s->w->rc = inner.rc;
             return step == PYB_STEP_END;
         }
+        if (n == 0)
+            *ret_odd = !may_have_called(&inner, next.pc);
         pyb_walk_move(&inner, &next, 0);
     }
     s->w->rc = inner.rc;
@@ -63,8 +73,9 @@ static bool solve(struct search *s, uint64_t at, struct pyb_regs *next)
     struct pyb_walk trial = *s->w;
     const struct pyb_rule *rule = s->rule;
     uint64_t cfa = at - (uint64_t)(int64_t)s->ra_offset, sp = trial.regs.r[trial.machine->sp];
-    if (cfa + (uint64_t)(int64_t)rule->low < sp || cfa <= sp)
-        return false; // what it saved would lie below its own stack pointer
+    // what it saved would lie below its own stack pointer: possible in the middle of an epilogue only, where no call was made
+    if (cfa <= sp || (!trial.exact && cfa + (uint64_t)(int64_t)rule->low < sp))
+        return false;
     pyb_reg_set(&trial.regs, rule->cfa_reg, cfa - (uint64_t)(int64_t)rule->cfa_offset);
     return pyb_step_by_rule(&trial, rule, next) == PYB_STEP_OK && pyb_is_code(s->w, next->pc);
 }
@@ -93,13 +104,14 @@ static enum fit try_word(struct search *s, uint64_t at, bool only_direct, struct
     if ((only_direct && !direct) || !solve(s, at, next) || was_seen(s, next->r[w->machine->sp]) || s->tries == MAX_TRIES)
         return NO_FIT;
     s->tries++;
-    bool first = direct && s->n_seen == 0;
+    bool first = direct && s->n_seen == 0, odd = false;
     size_t n = 0;
-    if (!reaches_end(s, next, first ? s->seen : NULL, first ? &s->n_seen : &n)) {
-        s->n_seen = first ? 0 : s->n_seen;
+    bool whole = reaches_end(s, next, first ? s->seen : NULL, first ? &s->n_seen : &n, &odd);
+    if (first && (!whole || odd))
+        s->n_seen = 0;
+    if (!whole)
         return NO_FIT;
-    }
-    return direct ? FITS_DIRECT : call.direct ? FITS_OTHER : FITS_INDIRECT;
+    return direct && odd ? FITS_OTHER : direct ? FITS_DIRECT : call.direct ? FITS_OTHER : FITS_INDIRECT;
 }
 
 // The lowest direct fit, else the lowest indirect one. *ret_alone: it is direct, none of any kind lies below it (a caller that jumped here is

@@ -129,8 +129,6 @@ void pyb_walk_move(struct pyb_walk *w, const struct pyb_regs *next, uint32_t fla
 static enum pyb_step check(struct pyb_walk *w, const struct pyb_regs *next)
 {
     uint64_t sp = w->regs.r[w->machine->sp], outer = next->r[w->machine->sp];
-    if (next->pc == 0)
-        return PYB_STEP_END;
     if (w->flags & PYB_NATIVE_SIGNAL) // to another stack, maybe, and to anywhere
         return PYB_STEP_OK;
     // a function that has no frame on the stack yet, where calls do not push
@@ -138,6 +136,8 @@ static enum pyb_step check(struct pyb_walk *w, const struct pyb_regs *next)
     if (outer <= sp && !frameless)
         return pyb_walk_stuck(w, "the frame outside 0x%" PRIx64 " does not lie above it on the stack (0x%" PRIx64 ", 0x%" PRIx64 ")",
                               w->regs.pc, outer, sp);
+    if (next->pc == 0)
+        return PYB_STEP_END;
     if (!pyb_is_code(w, next->pc - 1))
         return pyb_walk_stuck(w, "the return address 0x%" PRIx64 " of 0x%" PRIx64 " leads to no code", next->pc, w->regs.pc);
     return PYB_STEP_OK;
