@@ -20,7 +20,7 @@ NOTFOUND = -13
 
 
 class Error(ctypes.Structure):
-    _fields_ = [("code", ctypes.c_int), ("errno", ctypes.c_int), ("addr", ctypes.c_uint64),
+    _fields_ = [("code", ctypes.c_int), ("sys_errno", ctypes.c_int), ("addr", ctypes.c_uint64),
                 ("length", ctypes.c_uint64), ("what", ctypes.c_char * 384), ("remedy", ctypes.c_char * 512)]
 
 
