@@ -107,6 +107,20 @@ def test_a_host_of_another_name(python, static, target_folder):
 
 
 @pytest.mark.matrix("ps")
+def test_uwsgi(child, target_folder):
+    """The interpreter comes with a plugin, by dlopen."""
+    if not os.path.exists("/usr/bin/uwsgi-core") or not os.path.exists("/usr/lib/uwsgi/plugins/python3_plugin.so"):
+        pytest.skip("uWSGI is not installed (Debian: uwsgi-core uwsgi-plugin-python3)")
+    (target_folder / "app.py").write_text(SLEEPER)
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PYENV"))}
+    process = child("/usr/bin/uwsgi-core", "--plugin", "python3", "--socket", target_folder / "socket", "--wsgi-file", "app.py",
+                    cwd=str(target_folder), env=env, stderr=subprocess.DEVNULL)
+    row = ps_json()[process.pid]
+    assert row["process"]["executable"] == "/usr/bin/uwsgi-core" and row["process"]["python"].startswith("3."), row
+    assert row["frame"]["name"] == "deep" and row["frame"]["short_file"] == "app.py" and row["frame"]["line"] == 4, row
+
+
+@pytest.mark.matrix("ps")
 def test_a_host_without_exports(target_folder):
     """A static host that exports nothing and is stripped: only a section's name is left."""
     from support import pythons
