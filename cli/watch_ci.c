@@ -108,6 +108,21 @@ static void fenced(struct cli_out *o, const char *text, size_t room)
     cli_printf(o, "\n\n");
 }
 
+// Colours are the only escape sequences: whatever came from outside is escaped.
+static void remove_colors(char *text)
+{
+    char *to = text;
+    for (const char *from = text; *from;) {
+        if (from[0] == '\033' && from[1] == '[') {
+            from += strcspn(from, "m");
+            from += *from == 'm';
+        } else {
+            *to++ = *from++;
+        }
+    }
+    *to = '\0';
+}
+
 static char *plain_text(const struct watch_report *r, void (*part)(struct cli_out *, const struct watch_report *))
 {
     char *ret = NULL;
@@ -116,7 +131,10 @@ static char *plain_text(const struct watch_report *r, void (*part)(struct cli_ou
     if (!out.file)
         return NULL;
     part(&out, r);
-    return fclose(out.file) == 0 ? ret : NULL;
+    if (fclose(out.file) != 0)
+        return NULL;
+    remove_colors(ret);
+    return ret;
 }
 
 static void markdown(struct cli_out *o, const char *short_text, const char *stacks)

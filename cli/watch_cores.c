@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 
+#include "escape.h"
 #include "proc.h"
 #include "watch.h"
 
@@ -26,6 +28,23 @@ static double megabytes(const char *path)
     return stat(path, &st) == 0 ? (double)st.st_blocks * 512 / 1e6 : 0;
 }
 
+static void say_failure(int32_t pid, const struct pyb_error *err)
+{
+    char *text = NULL;
+    size_t size;
+    struct cli_out out = {.file = open_memstream(&text, &size)};
+    if (!out.file)
+        return;
+    cli_printf(&out, "pybraid watch: no core of %d: ", pid);
+    (void)cli_escaped(&out, err->what, 0);
+    cli_printf(&out, "%s", err->remedy[0] ? "; " : "");
+    (void)cli_escaped(&out, err->remedy, 0);
+    cli_printf(&out, "\n");
+    if (fclose(out.file) == 0)
+        (void)watch_say(text, size); // nobody there to be told
+    free(text);
+}
+
 void watch_cores(const struct watch_look *look, const char *folder)
 {
     for (size_t i = 0; i < look->n; i++) {
@@ -39,7 +58,7 @@ void watch_cores(const struct watch_look *look, const char *folder)
         if (rc == 0)
             watch_sayf("pybraid watch: core of %d: %s (%.1f MB)\n", pid, path, megabytes(path));
         else
-            watch_sayf("pybraid watch: no core of %d: %s%s%s\n", pid, err.what, err.remedy[0] ? "; " : "", err.remedy);
+            say_failure(pid, &err);
         if (rc != 0 && (err.sys_errno == ENOSPC || err.sys_errno == EDQUOT)) // said once
             return;
     }

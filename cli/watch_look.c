@@ -9,6 +9,7 @@
 #include "proc.h"
 
 #define LOOK_MAX_MS 20000u    // for one process
+#define LOOK_ALL_NS 60000000000ll // for all of them: then those that are left are not looked at
 #define EARLIER_FRAMES 50u    // of a thread's stack in an earlier look, kept in case it moves
 
 static int64_t monotonic_ns(void)
@@ -280,16 +281,16 @@ static int read_process(struct watch_seen *seen, const struct show *show, bool c
     return rc;
 }
 
-static void see(struct watch_seen *seen, const struct watch_proc *p, const struct show *show, bool color)
+static void see(struct watch_seen *seen, const struct watch_proc *p, const struct show *show, bool color, bool late)
 {
-    struct pyb_error err = {0};
+    struct pyb_error err = {.what = "not looked at, since the others took a minute"};
     *seen = (struct watch_seen){.proc = *p, .python = true};
     proc_command("", p->pid, p->comm, seen->command, sizeof(seen->command));
     if (p->state == 'Z' || p->state == 'X') {
         seen->python = false;
         return;
     }
-    int rc = read_process(seen, show, color, &err);
+    int rc = late ? PYB_E_LIMIT : read_process(seen, show, color, &err);
     if (rc == PYB_E_NOTPYTHON)
         seen->python = false;
     else if (rc != 0)
@@ -309,8 +310,9 @@ struct watch_look *watch_look_take(const struct watch_tree *tree, const struct s
         free(look);
         return NULL;
     }
+    int64_t begin = monotonic_ns();
     for (size_t i = 0; i < tree->n; i++)
-        see(&look->seen[look->n++], &tree->procs[i], show, color);
+        see(&look->seen[look->n++], &tree->procs[i], show, color, monotonic_ns() - begin > LOOK_ALL_NS);
     return look;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The course of a watch: wait, look at half time, look twice at the end, report, end the tree.
-#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,6 +26,16 @@ struct watch {
 static bool on_terminal(const struct watch *w)
 {
     return isatty(STDERR_FILENO) && w->o->ci == WATCH_NO_CI;
+}
+
+// Without them a file of ours would be standard error. The command finds them closed, as it would.
+static bool have_standard_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR | O_CLOEXEC) != fd)
+            return false;
+    }
+    return true;
 }
 
 // What a person who waits would like to know, and nobody else.
@@ -101,7 +111,7 @@ static void write_report(struct watch *w, const struct watch_report *r)
 {
     char *text = NULL;
     size_t size = 0;
-    struct cli_out memory = {.file = open_memstream(&text, &size), .path = "memory"};
+    struct cli_out memory = {.file = open_memstream(&text, &size), .path = "memory", .color = w->color && !w->o->output};
     if (w->report.file) {
         watch_report_stacks(&w->report, r);
         watch_report_summary(&w->report, r);
@@ -139,7 +149,7 @@ static void end_tree(struct watch *w)
         watch_sayf("pybraid watch: %zu process%s ended by SIGKILL, since SIGTERM had not ended %s within %s\n", killed,
                    killed == 1 ? " was" : "es were", killed == 1 ? "it" : "them", grace);
     if (left)
-        watch_sayf("pybraid watch: %zu process%s still there: not even SIGKILL ends an uninterruptible one\n", left,
+        watch_sayf("pybraid watch: %zu process%s still there: another user's, or uninterruptible\n", left,
                    left == 1 ? " is" : "es are");
 }
 
@@ -186,8 +196,7 @@ static int own_code(const struct watch *w)
 
 static int watch_it(struct watch *w)
 {
-    struct watch_report r = {.pid = w->run.pid, .name = w->o->pid ? "?" : w->o->command[0], .every_look = w->o->verbose,
-                             .color = w->color};
+    struct watch_report r = {.pid = w->run.pid, .name = w->o->pid ? "?" : w->o->command[0], .every_look = w->o->verbose};
     do {
         if (!wait_for_limit(w, &r.cause))
             return own_code(w);
@@ -217,7 +226,7 @@ static int open_outputs(struct watch *w)
 int watch_main(const struct watch_options *o)
 {
     struct watch w = {.o = o};
-    int code = open_outputs(&w);
+    int code = have_standard_files() ? open_outputs(&w) : WATCH_FAILED;
     if (o->idle_ns) {
         w.tick = o->idle_ns / IDLE_TICKS;
         w.tick = w.tick > SLOWEST_TICK ? SLOWEST_TICK : w.tick < FASTEST_TICK ? FASTEST_TICK : w.tick;

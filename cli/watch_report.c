@@ -9,6 +9,8 @@
 
 #define MAX_GROUPS 40      // lines of one process in the summary
 #define GROUP_TIDS 6       // named in one of them
+#define MANY 3             // processes of which the same is said are named together
+#define MAX_LIKE 3000      // processes that are compared with each other
 #define COMMAND_COLUMNS 100
 #define BOLD "\033[1m"
 #define WARN "\033[1;33m"
@@ -84,12 +86,6 @@ static void earlier(struct cli_out *o, const struct watch_report *r, const struc
         for (size_t i = WATCH_LOOKS - 1; has_moved(t) && !t->same_lines && i-- > 0;)
             earlier_stack(o, r->looks[i], seen, t);
     }
-}
-
-static void one_line(struct cli_out *o, const struct watch_seen *s)
-{
-    cli_printf(o, "  %d ", s->proc.pid);
-    (void)cli_escaped(o, s->command, COMMAND_COLUMNS);
 }
 
 static const char *state_word(char state)
@@ -193,19 +189,21 @@ struct group {
     size_t n;
 };
 
-static void put_group(struct cli_out *o, const struct group *g)
+static void put_group(struct cli_out *o, const struct group *g, bool ids)
 {
     cli_printf(o, "    ");
-    for (size_t i = 0; i < g->n && i < GROUP_TIDS; i++)
+    for (size_t i = 0; ids && i < g->n && i < GROUP_TIDS; i++)
         cli_printf(o, "%s%d%s%s", i ? ", " : "", g->first[i]->tid, g->first[i]->name ? " " : "",
                    g->first[i]->name ? g->first[i]->name : "");
-    if (g->n > GROUP_TIDS)
-        cli_printf(o, " and %zu more", g->n - GROUP_TIDS);
+    if (!ids)
+        cli_printf(o, "%s", g->n > 1 ? "in each" : g->first[0]->name ? g->first[0]->name : "thread");
+    if (g->n > (ids ? GROUP_TIDS : 1))
+        cli_printf(o, ids ? " and %zu more" : " %zu threads", ids ? g->n - GROUP_TIDS : g->n);
     cli_printf(o, ": %s\n", g->text);
 }
 
-// Threads at the same place of which the same is said make one line.
-static void threads(struct cli_out *o, const struct watch_report *r, const struct watch_seen *s)
+// Threads at the same place of which the same is said make one line. Without ids the text is the same for a process like this one.
+static void threads(struct cli_out *o, const struct watch_report *r, const struct watch_seen *s, bool ids)
 {
     struct group groups[MAX_GROUPS];
     size_t n = 0, left = 0;
@@ -228,30 +226,88 @@ static void threads(struct cli_out *o, const struct watch_report *r, const struc
         groups[i].n++;
     }
     for (size_t i = 0; i < n; i++) {
-        put_group(o, &groups[i]);
+        put_group(o, &groups[i], ids);
         free(groups[i].text);
     }
     if (left)
         cli_printf(o, "    and %zu more threads, at other places\n", left);
 }
 
+// What is said of a process but for its ids, or NULL.
+static char *what_is_said(const struct watch_report *r, const struct watch_seen *s)
+{
+    char *ret = NULL;
+    size_t size;
+    struct cli_out out = {.file = open_memstream(&ret, &size)};
+    if (!out.file)
+        return NULL;
+    (void)cli_escaped(&out, s->command, COMMAND_COLUMNS);
+    cli_printf(&out, "\n%s", s->findings ? s->findings : "");
+    if (s->text)
+        threads(&out, r, s, false);
+    else
+        without_stacks(&out, s);
+    return fclose(out.file) == 0 ? ret : NULL;
+}
+
+static void one_process(struct cli_out *o, const struct watch_report *r, const struct watch_seen *s)
+{
+    cli_printf(o, "%s  %d ", o->color ? BOLD : "", s->proc.pid);
+    (void)cli_escaped(o, s->command, COMMAND_COLUMNS);
+    cli_printf(o, "%s%s%s", o->color ? PLAIN : "", s->text ? "\n" : "\n    ", s->findings ? s->findings : "");
+    if (s->text)
+        threads(o, r, s, true);
+    else
+        without_stacks(o, s);
+}
+
+// Processes of which the same is said (workers, mostly) once.
+static void like_processes(struct cli_out *o, const struct watch_look *look, char *const *said, size_t first, size_t n)
+{
+    const char *end = strchr(said[first], '\n'), *rest = end ? end + 1 : "";
+    cli_printf(o, "%s  %zu processes (", o->color ? BOLD : "", n);
+    for (size_t i = first, named = 0; i < look->n && named < GROUP_TIDS; i++) {
+        if (said[i] && strcmp(said[i], said[first]) == 0)
+            cli_printf(o, "%s%d", named++ ? ", " : "", look->seen[i].proc.pid);
+    }
+    cli_printf(o, "%s): %.*s%s\n%s%s", n > GROUP_TIDS ? ", ..." : "", (int)(end ? end - said[first] : 0), said[first],
+               o->color ? PLAIN : "", look->seen[first].text ? "" : "    ", rest);
+}
+
+static void processes(struct cli_out *o, const struct watch_report *r, const struct watch_look *look, char **said)
+{
+    for (size_t i = 0; i < look->n; i++)
+        said[i] = what_is_said(r, &look->seen[i]);
+    for (size_t i = 0; i < look->n; i++) {
+        size_t like = 0;
+        bool first = true;
+        for (size_t k = 0; said[i] && k < look->n; k++) {
+            bool same = said[k] && strcmp(said[k], said[i]) == 0;
+            like += same;
+            first = first && !(same && k < i);
+        }
+        if (like < MANY)
+            one_process(o, r, &look->seen[i]);
+        else if (first)
+            like_processes(o, look, said, i, like);
+    }
+    for (size_t i = 0; i < look->n; i++)
+        free(said[i]);
+}
+
 void watch_report_summary(struct cli_out *o, const struct watch_report *r)
 {
-    const char *begin = o->color ? BOLD : "", *end = o->color ? PLAIN : "";
     cli_printf(o, "%spybraid watch: ", o->color ? WARN : "");
     watch_report_headline(o, r);
-    cli_printf(o, "%s\n", end);
+    cli_printf(o, "%s\n", o->color ? PLAIN : "");
     times_of_looks(o, r);
-    for (size_t i = 0; i < last_look(r)->n; i++) {
-        const struct watch_seen *s = &last_look(r)->seen[i];
-        cli_printf(o, "%s", begin);
-        one_line(o, s);
-        cli_printf(o, "%s%s%s", end, s->text ? "\n" : "\n    ", s->findings ? s->findings : "");
-        if (s->text)
-            threads(o, r, s);
-        else
-            without_stacks(o, s);
-    }
+    const struct watch_look *look = last_look(r);
+    char **said = look->n <= MAX_LIKE ? calloc(look->n + 1, sizeof(*said)) : NULL;
+    if (said)
+        processes(o, r, look, said);
+    for (size_t i = 0; !said && i < look->n; i++)
+        one_process(o, r, &look->seen[i]);
+    free(said);
 }
 
 static const char *motion_word(enum watch_motion motion)

@@ -14,7 +14,7 @@ struct watch_report {
     int32_t pid;                            // the command
     const char *name;                       // its argv[0]
     struct watch_look *looks[WATCH_LOOKS];  // half time (or NULL), the end, a little later; compared
-    bool every_look, color;
+    bool every_look;
 };
 /** "no end after 10 min: pytest -x tests", one line without its end. */
 void watch_report_headline(struct cli_out *o, const struct watch_report *r);

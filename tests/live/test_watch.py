@@ -500,7 +500,32 @@ def test_locals_only_when_asked_for(tree_folder):
         assert (b"the-secret" in done.stderr) == there and ("the-secret" in report.read_text()) == there
 
 
+@pytest.mark.matrix("watch")
+def test_equal_processes_are_named_together(tree_folder):
+    """Workers that all wait at the same place: one entry for them in the summary, with their number."""
+    script = tree_folder / "workers.py"
+    script.write_text("import os, threading\ndef work():\n    os.read(os.pipe()[0], 1)\n"
+                      "for i in range(9):\n    if os.fork() == 0:\n"
+                      "        for k in range(4): threading.Thread(target=work).start()\n        work()\n"
+                      "os.wait()\n")
+    done = watch("--timeout", 2, "--", sys.executable, script)
+    summary = done.stderr.decode().split("pybraid watch: no end after")[1]
+    assert done.returncode == STUCK and summary.count("9 processes (") == 1 and summary.count("work (workers.py:3)") <= 2, summary
+    assert re.search(r"^    in each \d threads: work \(workers.py:3\) in read$", summary, re.M)
+
+
 # --- what is written
+
+@pytest.mark.matrix("watch")
+def test_no_standard_files():
+    """Closed for us, closed for the command; a file that we open does not take their place."""
+    def close_all():
+        os.closerange(0, 3)
+    probe = "for fd in 0 1 2; do [ -e /proc/$$/fd/$fd ] && exit 9; done; exit 8"
+    done = subprocess.Popen([PYBRAID, "watch", "--timeout", "30", "--json", "/dev/null", "--", "sh", "-c", probe], preexec_fn=close_all,
+                            env=environment())
+    assert done.wait(timeout=60) == 8
+
 
 @pytest.mark.matrix("watch")
 def test_disk_full_and_closed_pipe():
