@@ -192,3 +192,32 @@ def test_crash_core(python, target_folder):
         assert frames == theirs[tid]
     signals = [frames for frames, _note in ours.values() if any(is_signal for _pc, _sp, is_signal in frames)]
     assert len(signals) == (1 if options else 0)
+
+
+def code_of_no_file(pid):
+    """Executable mappings of no file, as (start, end)."""
+    with open("/proc/%d/maps" % pid, encoding="utf-8", errors="replace") as stream:
+        fields = [line.split(maxsplit=5) for line in stream]
+    return [tuple(int(end, 16) for end in words[0].split("-")) for words in fields
+            if "x" in words[1] and words[4] == "0" and not words[-1].startswith("[v")]
+
+
+@pytest.mark.matrix("unwind")
+@pytest.mark.pythons(since=(3, 12), without={"jit"})
+def test_perf_trampolines(python, target_folder):
+    """
+    -X perf puts a trampoline without call frame information under every evaluation (GDB ends at the first). What follows the call in it can
+    only return, so the stacks are whole and unmarked, and each Python frame has its trampoline.
+    """
+    with start(python, "callbacks.py", folder=target_folder, options=("-X", "perf")) as target:
+        code = code_of_no_file(target.pid)
+        if not code:
+            pytest.skip("%s has no perf trampolines (it was built without)" % python.id)
+        threads = threads_of_tool([target.pid])
+        for told in target.account["threads"]:
+            frames, note = threads[told["tid"]]
+            assert note is None, note
+            trampolines = [pc for pc, _sp, _flag in frames if any(start <= pc < end for start, end in code)]
+            assert len(trampolines) == len(told["frames"])
+        done = subprocess.run([built("unwind"), str(target.pid)], stdout=subprocess.PIPE, universal_newlines=True, check=True)
+        assert "approx" not in done.stdout
