@@ -6,23 +6,20 @@
 #include "base/error.h"
 #include "interp/thread.h"
 
-// As it is now, in the target itself: thread states with their GIL. Two looks that agree are what is said.
-static int look_again(struct pyb_findings *f, struct pyb_threads *ret)
+#define MAX_LOOKS 16        // those who wait wake every few milliseconds, and on a busy machine wait for a CPU then
+#define MAX_ASKED 4096u     // threads asked in all looks
+
+// As it is now, in the target itself: thread states with their GIL.
+static void look_again(struct pyb_findings *f, struct pyb_threads *now)
 {
     struct pyb_reading *r = f->r;
     struct pyb_memory *cached = r->py->target->mem;
-    *ret = r->threads;
-    ret->items = pyb_arena_array(f->work, r->threads.n + 1, sizeof(*ret->items));
-    if (!ret->items)
-        return pyb_fail(f->err, PYB_E_NOMEM, "no memory for findings");
-    if (r->threads.n)
-        memcpy(ret->items, r->threads.items, r->threads.n * sizeof(*ret->items));
+    memcpy(now->items, r->threads.items, r->threads.n * sizeof(*now->items));
     if (r->s->below)
         r->py->target->mem = r->s->below;
-    pyb_gil_read(r->py, ret);
-    pyb_gil_waits_read(r->py, ret);
+    pyb_gil_read(r->py, now);
+    pyb_gil_waits_read(r->py, now);
     r->py->target->mem = cached;
-    return 0;
 }
 
 static enum pyb_gil gil_now(const struct pyb_threads *now, const struct pyb_thread *t)
@@ -73,54 +70,81 @@ static void say_holder(struct pyb_findings *f, const struct pyb_thread *t)
     pyb_say_place(f, python, python ? python->line : -1);
 }
 
-static uint32_t find_holder(const struct pyb_findings *f, const struct pyb_threads *now)
+// The one that holds it; PYB_NOBODY also where interpreters have a GIL each, and more than one is held.
+static uint32_t find_holder(const struct pyb_findings *f)
 {
     uint32_t holder = PYB_NOBODY;
     for (uint32_t i = 0; i < f->n; i++) {
-        const struct pyb_thread *t = f->w[i].thread;
-        if (t->gil != PYB_GIL_HOLDS || !f->w[i].usable || gil_now(now, t) != PYB_GIL_HOLDS)
+        if (f->w[i].thread->gil != PYB_GIL_HOLDS)
             continue;
-        if (holder != PYB_NOBODY)
-            return PYB_NOBODY; // interpreters with a GIL each
+        if (holder != PYB_NOBODY || !f->w[i].usable)
+            return PYB_NOBODY;
         holder = i;
     }
     return holder;
 }
 
-int pyb_find_gil(struct pyb_findings *f)
+// Looks until each other thread was seen waiting; one and the same thread must hold the GIL at every look. Returns how many wait, 0: the
+// holder changed.
+static uint32_t watch(struct pyb_findings *f, uint32_t holder, struct pyb_threads *now, bool *waits)
 {
-    struct pyb_threads now;
-    bool any = false;
-    for (uint32_t i = 0; i < f->n; i++)
-        any = any || f->w[i].thread->gil == PYB_GIL_WAITS;
-    if (!any)
-        return 0;
+    uint32_t n_python = 0, n = 0;
+    for (uint32_t i = 0; i < f->n; i++) {
+        n_python += f->w[i].thread->has_python && f->w[i].thread->tid > 0;
+        waits[i] = i != holder && f->w[i].thread->gil == PYB_GIL_WAITS;
+    }
+    for (uint32_t look = 0; look < MAX_LOOKS && (look < 2 || (n + 1 < n_python && look * n_python < MAX_ASKED)); look++) {
+        if (!f->r->s->target.is_core)
+            look_again(f, now);
+        if (gil_now(now, f->w[holder].thread) != PYB_GIL_HOLDS)
+            return 0;
+        n = 0;
+        for (uint32_t i = 0; i < f->n; i++) {
+            waits[i] = waits[i] || (i != holder && gil_now(now, f->w[i].thread) == PYB_GIL_WAITS);
+            n += waits[i];
+        }
+    }
+    return n;
+}
+
+static int say(struct pyb_findings *f, uint32_t holder, const bool *waits, uint32_t waiters)
+{
     int32_t *tids = pyb_arena_array(f->work, (size_t)f->n + 1, sizeof(*tids));
-    int rc = tids ? look_again(f, &now) : pyb_fail(f->err, PYB_E_NOMEM, "no memory for findings");
-    if (rc)
-        return rc;
-    const uint32_t holder = find_holder(f, &now);
-    if (holder == PYB_NOBODY)
-        return 0;
-    uint32_t n = 0, n_python = 0;
+    uint32_t n = 0, others = 0;
+    if (!tids)
+        return pyb_fail(f->err, PYB_E_NOMEM, "no memory for findings");
     tids[n++] = f->w[holder].thread->tid;
     for (uint32_t i = 0; i < f->n; i++) {
-        const struct pyb_thread *t = f->w[i].thread;
-        n_python += t->has_python && t->tid > 0;
-        if (i != holder && t->gil == PYB_GIL_WAITS && gil_now(&now, t) == PYB_GIL_WAITS)
-            tids[n++] = t->tid;
+        others += i != holder && f->w[i].thread->has_python && f->w[i].thread->tid > 0;
+        if (waits[i])
+            tids[n++] = f->w[i].thread->tid;
     }
-    if (n < 2)
-        return 0;
-    const uint32_t waiters = n - 1;
-    const bool all = waiters + 1 == n_python;
-    if (all && waiters == 1)
+    if (waiters == others && waiters == 1)
         pyb_buf_adds(&f->text, "the only other Python thread waits");
-    else if (all)
+    else if (waiters == others)
         pyb_buf_printf(&f->text, "all %u other Python threads wait", waiters);
     else
-        pyb_buf_printf(&f->text, "%u of %u other Python threads wait", waiters, n_python - 1);
+        pyb_buf_printf(&f->text, "%u of %u other Python threads wait", waiters, others);
     pyb_buf_adds(&f->text, " for the GIL held by ");
     say_holder(f, f->w[holder].thread);
     return pyb_finding_add(f, "gil", tids, n);
+}
+
+int pyb_find_gil(struct pyb_findings *f)
+{
+    struct pyb_threads now = f->r->threads;
+    const uint32_t holder = find_holder(f);
+    bool any = false;
+    for (uint32_t i = 0; i < f->n; i++)
+        any = any || f->w[i].thread->gil == PYB_GIL_WAITS;
+    if (!any || holder == PYB_NOBODY)
+        return 0;
+    bool *waits = pyb_arena_array(f->work, (size_t)f->n + 1, sizeof(*waits));
+    now.items = pyb_arena_array(f->work, now.n + 1, sizeof(*now.items));
+    if (!waits || !now.items)
+        return pyb_fail(f->err, PYB_E_NOMEM, "no memory for findings");
+    if (now.n)
+        memcpy(now.items, f->r->threads.items, now.n * sizeof(*now.items));
+    const uint32_t waiters = watch(f, holder, &now, waits);
+    return waiters ? say(f, holder, waits, waiters) : 0;
 }

@@ -249,7 +249,10 @@ struct pyb_thread {
     char state;               // R, S, D, T, t, Z, ... as in /proc/PID/stat; '\0': unknown
     const char *syscall;      // name of the system call it is in, or NULL: none or unknown
 };
-/** A conclusion about several threads (`dump`): "deadlock", "gil", "lock", "child", ... Drawn only from what held all the time. */
+/**
+ * A conclusion about several threads (`dump`): "deadlock", "starved", "lock", "gil", "join", "import", "child", "queue", "wait". Drawn only
+ * from what held all the time.
+ */
 struct pyb_finding {
     const char *kind;
     const char *text;         // one line for people

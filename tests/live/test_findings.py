@@ -142,11 +142,10 @@ def test_queue_without_a_producer(python, target_folder):
 @pytest.mark.pythons(without={"freethreaded"})
 def test_gil_held_by_c_code(python, target_folder):
     with Stuck(python, target_folder, "gil") as stuck:
+        # READY comes just before the call; and those who wait wake every few milliseconds, on a busy machine for longer.
+        end = time.monotonic() + SECONDS
         hits = stuck.wait_for("gil")
-        for _ in range(20):
-            # Those who wait for the GIL wake every few milliseconds: at some moments not all of them are asleep.
-            if hits and hits[0]["text"].startswith("all "):
-                break
+        while not (hits[0]["text"].startswith("all 3 ") and "native code" in hits[0]["text"]) and time.monotonic() < end:
             hits = stuck.wait_for("gil")
         matches(r"all 3 other Python threads wait for the GIL held by %s, which is in native code (?:\S+|without a name) \(\S+\) called%s" % (
             stuck.thread("MainThread"), stuck.at("holds")), hits[0])
