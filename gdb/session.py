@@ -53,6 +53,7 @@ class Session:
         error = library.Error()
         options = library.Options()
         options.abort = self._keep[2]
+        options.debug_folders = (gdb.parameter("debug-file-directory") or "").encode("utf-8", "surrogateescape")
         if self._lib.pyb_session_new(options, ctypes.byref(self._handle), error) != 0:
             raise PybraidError(error.text(), error.code)
         self._call("pyb_open_target", self._describe())

@@ -17,6 +17,7 @@ void pyb_ctx_init(struct pyb_ctx *ctx, const struct pyb_options *o)
 {
     memset(ctx, 0, sizeof(*ctx));
     ctx->max_bytes = DEFAULT_MAX_BYTES;
+    strcpy(ctx->debug_folders, "/usr/lib/debug");
     if (!o)
         return;
     if (HAS_FIELD(o, alloc_ctx) && o->alloc && o->free) {
@@ -32,6 +33,8 @@ void pyb_ctx_init(struct pyb_ctx *ctx, const struct pyb_options *o)
         ctx->abort = o->abort;
         ctx->abort_ctx = o->abort_ctx;
     }
+    if (HAS_FIELD(o, debug_folders) && o->debug_folders && strlen(o->debug_folders) < sizeof(ctx->debug_folders))
+        strcpy(ctx->debug_folders, o->debug_folders);
 }
 
 static uint64_t now_ns(void)

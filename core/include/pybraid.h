@@ -70,6 +70,7 @@ struct pyb_options {
     uint64_t max_ms;                     // time for one call, default none
     bool (*abort)(void *ctx);            // asked between reads; true ends the call with PYB_E_ABORTED
     void *abort_ctx;
+    const char *debug_folders;           // of separate debug files, as "/usr/lib/debug:/opt/debug"; NULL: /usr/lib/debug; "": none. Copied
 };
 
 /** One mapped file (or anonymous module such as the vDSO) of a target that a front end describes. */

@@ -6,7 +6,7 @@
 #include "stack/stack_cache.h"
 #include "symbols/elf_owner.h"
 
-struct asking { struct pyb_stack_cache *c; pyb_addr bias; };
+struct asking { struct pyb_stack_cache *c; struct pyb_elf *elf; pyb_addr bias; };
 
 static const char *in_table(struct pyb_stack_cache *c, pyb_addr function)
 {
@@ -14,11 +14,18 @@ static const char *in_table(struct pyb_stack_cache *c, pyb_addr function)
     return pyb_map_get(&c->builtins, function, &found) && found != PYB_AMBIGUOUS ? (const char *)found : NULL;
 }
 
+static const char *symbol_at(struct pyb_elf *e, uint64_t vaddr)
+{
+    uint64_t start;
+    const char *symbol = pyb_elf_symbol_covering(e, vaddr, &start);
+    return start == vaddr ? symbol : NULL;
+}
+
 static bool is_known(void *ctx, uint64_t fde_start)
 {
     const struct asking *a = ctx;
     pyb_addr function = a->bias + fde_start;
-    return pyb_map_get(&a->c->carriers, function, NULL) || in_table(a->c, function);
+    return pyb_map_get(&a->c->carriers, function, NULL) || in_table(a->c, function) || symbol_at(a->elf, fde_start);
 }
 
 // re.Pattern.sub and re.Pattern.subn share what they end in: "re.Pattern.sub|subn".
@@ -34,7 +41,8 @@ static const char *join(struct pyb_stack_cache *c, const char *one, const char *
     return pyb_arena_printf(&c->arena, "%s|%s", ordered ? one : other, (ordered ? other : one) + n);
 }
 
-static struct pyb_builtin by_owners(struct pyb_stack_cache *c, pyb_addr bias, const struct pyb_elf_owners *o)
+static struct pyb_builtin by_owners(struct pyb_stack_cache *c, struct pyb_elf *elf, pyb_addr bias,
+                                     const struct pyb_elf_owners *o)
 {
     struct pyb_builtin ret = {0};
     uint32_t carriers = 0;
@@ -44,6 +52,10 @@ static struct pyb_builtin by_owners(struct pyb_stack_cache *c, pyb_addr bias, co
         ret.carrier = carriers == o->n;
         return ret;
     }
+    if (o->n == 1)
+        ret.symbol = symbol_at(elf, o->at[0]);
+    if (ret.symbol)
+        return ret;
     const char *one = in_table(c, bias + o->at[0]), *other = o->n > 1 ? in_table(c, bias + o->at[1]) : one;
     if (one && other)
         ret.name = one == other ? one : join(c, one, other);
@@ -58,11 +70,12 @@ static struct pyb_builtin owned(struct pyb_stack_cache *c, const struct pyb_func
     if (pyb_map_get(&c->owned, fn->fde_start, &known))
         return known ? *(const struct pyb_builtin *)known : ret;
     pyb_addr bias = fn->module->bias;
-    struct asking a = {c, bias};
+    struct asking a = {c, fn->module->elf, bias};
     struct pyb_elf_owners o;
-    if (fn->module->elf && pyb_elf_owners(fn->module->elf, fn->fde_start - bias, is_known, &a, &o) == 0)
-        ret = by_owners(c, bias, &o);
-    struct pyb_builtin *copy = ret.name || ret.carrier ? pyb_arena_alloc(&c->arena, sizeof(*copy)) : NULL;
+    if (a.elf && pyb_elf_owners(a.elf, fn->fde_start - bias, is_known, &a, &o) == 0)
+        ret = by_owners(c, a.elf, bias, &o);
+    bool any = ret.name || ret.symbol || ret.carrier;
+    struct pyb_builtin *copy = any ? pyb_arena_alloc(&c->arena, sizeof(*copy)) : NULL;
     if (copy)
         *copy = ret;
     (void)pyb_map_put(&c->owned, fn->fde_start, (uintptr_t)copy); // no room: looked for again

@@ -23,10 +23,11 @@ static bool name_is_true(struct pyb_target *t, const struct pyb_native_frame *f,
     return at >= fn->fde_start && at < fn->fde_end;
 }
 
-// Without the suffixes that compilers add: .cold, .part.0, .constprop.1, .lto_priv.0, .llvm.123
+// Without the suffixes that compilers add (.cold, .part.0, .constprop.1, .lto_priv.0, .llvm.123) and without
+// the version (@@GLIBC_2.17), which .symtab has and .dynsym has not.
 static const char *plain_symbol(struct pyb_arena *arena, const char *symbol)
 {
-    size_t n = pyb_is_mangled(symbol) ? strlen(symbol) : strcspn(symbol + (symbol[0] == '.'), ".");
+    size_t n = pyb_is_mangled(symbol) ? strlen(symbol) : strcspn(symbol + (symbol[0] == '.'), ".@");
     n += symbol[0] == '.' && n < strlen(symbol);
     return symbol[n] ? pyb_arena_strndup(arena, symbol, n) : symbol;
 }
@@ -58,6 +59,10 @@ static void choose(struct pyb_target *t, struct pyb_python *py, const struct pyb
         ret->name = b.name;
         ret->plumbing = b.carrier;
         ret->builtin = ret->name != NULL;
+        if (b.symbol) {
+            ret->name = readable(c, &(struct pyb_native_frame){0}, b.symbol);
+            ret->linkage_name = b.symbol;
+        }
     }
     // An extension's own call_method() is not the interpreter's; trampolines of perf support lie in no
     // module.

@@ -41,7 +41,8 @@ struct pyb_stack_cache *pyb_stack_cache(struct pyb_python *py);
 
 /** What tables say of a function without a symbol. */
 struct pyb_builtin {
-    const char *name; // or NULL
+    const char *name;   // or NULL
+    const char *symbol; // or NULL: that of the function it is a part of
     bool carrier;
 };
 struct pyb_builtin pyb_builtin_at(struct pyb_stack_cache *c, const struct pyb_function *fn);

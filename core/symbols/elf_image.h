@@ -57,6 +57,8 @@ int pyb_elf_symbol(struct pyb_elf *e, const char *name, struct pyb_elf_symbol *r
  * NULL when none. Functions only.
  */
 const char *pyb_elf_symbol_covering(struct pyb_elf *e, uint64_t vaddr, uint64_t *ret_start);
+/** Has it a .symtab of its own? Stripped files have none. */
+bool pyb_elf_has_symtab(struct pyb_elf *e);
 /** PYB_E_NOTFOUND when there is no such section (or no section headers). */
 struct pyb_elf_section { uint64_t addr, offset, size; uint32_t type; uint64_t flags; };
 int pyb_elf_section(struct pyb_elf *e, const char *name, struct pyb_elf_section *ret);

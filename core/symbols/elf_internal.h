@@ -35,7 +35,7 @@ struct pyb_elf_table {
     uint64_t syms, n;
     uint64_t strs, strs_size;
 };
-enum { PYB_TABLE_DYNSYM, PYB_TABLE_SYMTAB, PYB_TABLE_DEBUGDATA, PYB_N_TABLES };
+enum { PYB_TABLE_DYNSYM, PYB_TABLE_SYMTAB, PYB_TABLE_DEBUGDATA, PYB_TABLE_SEPARATE };
 
 struct pyb_elf_raw_symbol { uint32_t name; uint8_t info; uint16_t shndx; uint64_t value, size; };
 
@@ -99,6 +99,7 @@ struct pyb_elf {
     uint64_t phdr_end;                  // file offset where the program headers end
     // Read when asked for
     bool build_id_tried, dynamic_tried, sections_tried, soname_tried, debugdata_tried, index_tried;
+    bool separate_tried;
     bool extents_tried;
     uint8_t build_id[64];
     size_t build_id_len;
@@ -109,6 +110,7 @@ struct pyb_elf {
     char *section_names;
     size_t section_names_len;
     struct pyb_elf *debugdata;
+    struct pyb_elf *separate;           // its debug file: see debug_file.h
     struct pyb_elf_func *funcs;         // sorted by value, the preferred of equals last
     uint64_t *func_ends;                // the highest end of funcs[0..i]
     size_t n_funcs;

@@ -12,7 +12,7 @@
 static int lookup(struct pyb_elf *e, const char *name, struct pyb_elf_raw_symbol *ret)
 {
     int rc = pyb_elf_hash_lookup(e, name, ret);
-    for (int which = PYB_TABLE_SYMTAB; rc != 0 && which < PYB_N_TABLES; which++) {
+    for (int which = PYB_TABLE_SYMTAB; rc != 0 && which <= PYB_TABLE_DEBUGDATA; which++) {
         struct pyb_elf_table t;
         if (!pyb_elf_table(e, which, &t))
             continue;
@@ -118,7 +118,7 @@ static uint64_t end_of(const struct pyb_elf_func *f)
     return __builtin_add_overflow(f->value, f->size ? f->size : 1, &end) ? UINT64_MAX : end;
 }
 
-// .symtab holds what .dynsym does; without one, .dynsym and .gnu_debugdata complete each other. On failure:
+// .symtab holds what .dynsym does, in a separate debug file too; without one, .dynsym and .gnu_debugdata complete each other. On failure:
 // no index, no names.
 static void build_index(struct pyb_elf *e)
 {
@@ -128,6 +128,8 @@ static void build_index(struct pyb_elf *e)
     e->index_tried = true;
     if (pyb_elf_table(e, PYB_TABLE_SYMTAB, &t) && t.n > 1) {
         ok = index_table(e, &x, PYB_TABLE_SYMTAB, &t);
+    } else if (pyb_elf_table(e, PYB_TABLE_SEPARATE, &t) && t.n > 1) {
+        ok = index_table(e, &x, PYB_TABLE_SEPARATE, &t);
     } else {
         if (pyb_elf_table(e, PYB_TABLE_DYNSYM, &t))
             ok = index_table(e, &x, PYB_TABLE_DYNSYM, &t);

@@ -82,7 +82,7 @@ bool pyb_elf_table(struct pyb_elf *e, int which, struct pyb_elf_table *ret)
         return dynsym_table(e, ret);
     if (which == PYB_TABLE_SYMTAB)
         return section_table(e, SHT_SYMTAB, ret);
-    struct pyb_elf *inner = pyb_elf_debugdata(e);
+    struct pyb_elf *inner = which == PYB_TABLE_SEPARATE ? e->separate : pyb_elf_debugdata(e);
     return inner && section_table(inner, SHT_SYMTAB, ret);
 }
 
@@ -142,4 +142,10 @@ const char *pyb_elf_table_name(struct pyb_elf *e, int which, const struct pyb_el
     if (name && pyb_map_put(&e->names, key, (uintptr_t)name) != 0)
         return name; // not interned, but good
     return name;
+}
+
+bool pyb_elf_has_symtab(struct pyb_elf *e)
+{
+    struct pyb_elf_table t;
+    return section_table(e, SHT_SYMTAB, &t) && t.n > 1;
 }

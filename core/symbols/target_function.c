@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/error.h"
-#include "symbols/modules.h"
+#include "symbols/debug_file.h"
 
 // The nearest symbol below pc is a lie in stripped builds. A name holds when its symbol's size covers pc, or
 // when it is the start of the FDE that does.
@@ -24,6 +24,8 @@ int pyb_target_function(struct pyb_target *t, pyb_addr pc, struct pyb_function *
         ret->fde_end = bias + end;
     }
     uint64_t symbol_start = 0;
+    if (!pyb_elf_has_symtab(elf))
+        (void)pyb_module_debug_file(t, ret->module); // the look-ups below use it
     ret->symbol = pyb_elf_symbol_covering(elf, ret->offset, &symbol_start);
     if (!ret->symbol && ret->fde_end && start != ret->offset) {
         ret->symbol = pyb_elf_symbol_covering(elf, start, &symbol_start);
