@@ -12,11 +12,11 @@ import tempfile
 import time
 
 import peers
-from support import debugger, tools
+from support import debugger
+from support.shell import PYBRAID
 from support.target import start
 
 TIMES = 15
-PYBRAID = os.path.join(tools.BUILD, "bin", "pybraid")
 CASES = [ # interpreter, threads, depth, limits in ms: -p, braided
     ("debian-3.11", 0, 10, 3, 7),
     ("pyenv-3.11.7", 0, 10, 3, 7),

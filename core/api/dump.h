@@ -20,7 +20,9 @@ struct pyb_dumped { // one OS thread
     bool held;               // stopped by us now
     enum pyb_reading_mode mode;
     const char *note;        // about how it was read, or NULL
+    bool done;               // it is in the result
 };
+#define PYB_DUMP_BATCH 64u
 struct pyb_dumping {
     struct pyb_reading r;
     uint32_t flags;               // enum pyb_dump_flags
@@ -45,6 +47,15 @@ int pyb_dump_unwind(struct pyb_dumping *d, size_t i, const struct pyb_regs *regs
  * before counts any more.
  */
 int pyb_dump_capture(struct pyb_dumping *d, size_t i, bool again, struct pyb_error *err);
+/** The same of the sleeping ones among [begin, end), PYB_DUMP_BATCH at most, with few calls: whether each slept on is for the caller to check. */
+int pyb_dump_capture_sleepers(struct pyb_dumping *d, size_t begin, size_t end, struct pyb_error *err);
+/** What the kernel says of a thread, and its registers as far as that goes. */
+void pyb_dump_set_task(struct pyb_dumping *d, size_t i, const struct pyb_task *task);
+/**
+ * Threads [begin, end) into ret[0..]; ret[k].frames stays NULL and its `done` false for one that ended meanwhile. Asleep ones are read
+ * together, the others one by one, stopped.
+ */
+int pyb_dump_read_batch(struct pyb_dumping *d, size_t begin, size_t end, struct pyb_thread *ret, struct pyb_error *err);
 /** Stops the thread and takes its registers. 0, or why not: then d->threads[i].note says it. */
 int pyb_dump_hold(struct pyb_dumping *d, size_t i, struct pyb_error *err);
 void pyb_dump_release(struct pyb_dumping *d, size_t i);

@@ -78,6 +78,22 @@ static int capture_state(struct pyb_dumping *d, struct pyb_tstate *state, struct
     return code;
 }
 
+static int capture_states(struct pyb_dumping *d, size_t i, struct pyb_error *err)
+{
+    int code = 0;
+    for (size_t k = d->owners.first[i]; code == 0 && k < d->owners.first[i + 1]; k++)
+        code = capture_state(d, &d->r.threads.items[d->owners.states[k] - d->r.threads.items], err);
+    return code;
+}
+
+// The pages that were needed are likely to be needed by the next thread.
+static int remember(struct pyb_dumping *d, struct pyb_error *err)
+{
+    if (pyb_cache_touched(d->r.s->target.mem, &d->pages.pages, &d->pages.n, &d->pages.cap) != 0)
+        return pyb_fail(err, PYB_E_NOMEM, "no memory for a list of pages");
+    return 0;
+}
+
 int pyb_dump_capture(struct pyb_dumping *d, size_t i, bool again, struct pyb_error *err)
 {
     struct pyb_memory *mem = d->r.s->target.mem;
@@ -88,10 +104,26 @@ int pyb_dump_capture(struct pyb_dumping *d, size_t i, bool again, struct pyb_err
         struct pyb_range stack = stack_range(d, i);
         pyb_memory_prefetch(mem, &stack, 1);
     }
+    int code = capture_states(d, i, err);
+    return code == 0 && again ? remember(d, err) : code;
+}
+
+int pyb_dump_capture_sleepers(struct pyb_dumping *d, size_t begin, size_t end, struct pyb_error *err)
+{
+    struct pyb_memory *mem = d->r.s->target.mem;
+    struct pyb_range ranges[PYB_DUMP_BATCH];
+    size_t n = 0;
+    for (size_t i = begin; i < end && n < PYB_DUMP_BATCH; i++) {
+        if (d->threads[i].task.asleep && d->threads[i].has_regs && !(d->flags & PYB_DUMP_PYTHON))
+            ranges[n++] = stack_range(d, i);
+    }
+    pyb_python_invalidate(d->r.py);
+    pyb_memory_prefetch(mem, d->pages.pages, d->pages.n);
+    pyb_memory_prefetch(mem, ranges, n);
     int code = 0;
-    for (size_t k = d->owners.first[i]; code == 0 && k < d->owners.first[i + 1]; k++)
-        code = capture_state(d, &d->r.threads.items[d->owners.states[k] - d->r.threads.items], err);
-    if (code == 0 && again && pyb_cache_touched(mem, &d->pages.pages, &d->pages.n, &d->pages.cap) != 0)
-        code = pyb_fail(err, PYB_E_NOMEM, "no memory for a list of pages");
-    return code;
+    for (size_t i = begin; code == 0 && i < end; i++) {
+        if (d->threads[i].task.asleep)
+            code = capture_states(d, i, err);
+    }
+    return code == 0 ? remember(d, err) : code;
 }

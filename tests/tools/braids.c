@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// braids PID SIGNAL REPORT COUNT [SEED]: stops a one-threaded target (spin.py) at random instructions; of each stop two lines of JSON: the
+// braids PID SIGNAL REPORT COUNT SEED EVERY: stops a one-threaded target (spin.py) at random instructions; of each stop two lines of JSON: the
 // document of our own reading (own unwinder, braid and all); then {"oracle": [pcs], "report": [begin, end]}: libunwind's view of the
-// native stack, word by word by ptrace, and the bytes of REPORT where faulthandler's handler wrote the stack of that very instruction
+// native stack, word by word by ptrace (slow: at every EVERYth stop, else empty), and the bytes of REPORT where faulthandler's handler wrote the stack of that very instruction
 // (-1 where it is not asked, because it would crash, see stops.c).
 #include <elf.h>
 #include <fcntl.h>
@@ -47,12 +47,12 @@ static struct pyb_regs registers(const struct job *j)
     return regs;
 }
 
-static void print_oracle(struct job *j)
+static void print_oracle(struct job *j, bool look)
 {
     unw_cursor_t cursor;
     const char *comma = "";
     printf("{\"oracle\": [");
-    if (unw_init_remote(&cursor, j->space, j->upt) == 0) {
+    if (look && unw_init_remote(&cursor, j->space, j->upt) == 0) {
         int n = 0;
         do {
             unw_word_t pc;
@@ -104,7 +104,7 @@ static bool may_ask(struct job *j)
     return py->major == 3 && !set_up && !(py->minor == 13 && empty);
 }
 
-static void one_stop(struct job *j)
+static void one_stop(struct job *j, bool look)
 {
     struct pyb_buf theirs;
     struct pyb_error err = {0};
@@ -120,7 +120,7 @@ static void one_stop(struct job *j)
         give_up(&err);
     bool asks = may_ask(j);
     print_ours(j, j->s->unwinder, &regs);
-    print_oracle(j);
+    print_oracle(j, look);
     if (asks)
         ask(&j->stop);
     go_on(&j->stop, asks);
@@ -132,8 +132,8 @@ static void one_stop(struct job *j)
 
 int main(int argc, char **argv)
 {
-    if (argc != 5 && argc != 6) {
-        fprintf(stderr, "usage: braids PID SIGNAL REPORT COUNT [SEED]\n");
+    if (argc != 7) {
+        fprintf(stderr, "usage: braids PID SIGNAL REPORT COUNT SEED EVERY\n");
         return 2;
     }
     struct job j = {.stop = {.pid = (int32_t)strtol(argv[1], NULL, 10), .number = (int)strtol(argv[2], NULL, 10)}};
@@ -151,10 +151,11 @@ int main(int argc, char **argv)
     unw_set_caching_policy(j.space, UNW_CACHE_GLOBAL);
     if (ptrace(PTRACE_SEIZE, j.stop.pid, 0, 0))
         die("PTRACE_SEIZE");
-    unsigned seed = argc == 6 ? (unsigned)strtoul(argv[5], NULL, 10) : 1;
+    unsigned seed = (unsigned)strtoul(argv[5], NULL, 10);
+    long every = strtol(argv[6], NULL, 10);
     for (long left = strtol(argv[4], NULL, 10); left > 0; left--) {
         usleep((useconds_t)(rand_r(&seed) % 1500));
-        one_stop(&j);
+        one_stop(&j, every > 0 && left % every == 0);
     }
     _UPT_destroy(j.upt);
     unw_destroy_addr_space(j.space);
