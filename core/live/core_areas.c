@@ -17,14 +17,14 @@
 #define MAX_TEXT (512u << 20) // a process has at most vm.max_map_count mappings, 65530 unless raised
 #define PIECE (64u << 10)
 
-static int read_all(struct pyb_ctx *ctx, int fd, struct pyb_buf *ret, struct pyb_error *err)
+static int read_all(struct pyb_ctx *ctx, int fd, struct pyb_stopper *stopper, struct pyb_buf *ret, struct pyb_error *err)
 {
     char *piece = pyb_alloc(ctx, PIECE);
     if (!piece)
         return pyb_fail(err, PYB_E_NOMEM, "no memory for the list of mappings");
     int rc = 0;
     ssize_t n;
-    while ((n = read(fd, piece, PIECE)) != 0) {
+    while (rc == 0 && (n = read(fd, piece, PIECE)) != 0) {
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0) {
@@ -32,6 +32,7 @@ static int read_all(struct pyb_ctx *ctx, int fd, struct pyb_buf *ret, struct pyb
             break;
         }
         pyb_buf_add(ret, piece, (size_t)n);
+        rc = pyb_stop_stay(stopper, err);
     }
     pyb_free(ctx, piece);
     if (rc == 0 && (ret->failed || ret->limited))
@@ -155,8 +156,8 @@ static int parse(const char *text, size_t len, int mem, struct pyb_arena *arena,
     return rc;
 }
 
-int pyb_core_areas(struct pyb_ctx *ctx, int32_t pid, int mem, struct pyb_arena *arena, struct pyb_core_area **ret, size_t *ret_n,
-                   struct pyb_error *err)
+int pyb_core_areas(struct pyb_ctx *ctx, int32_t pid, int mem, struct pyb_stopper *stopper, struct pyb_arena *arena,
+                   struct pyb_core_area **ret, size_t *ret_n, struct pyb_error *err)
 {
     char path[48];
     (void)snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
@@ -165,7 +166,7 @@ int pyb_core_areas(struct pyb_ctx *ctx, int32_t pid, int mem, struct pyb_arena *
         return pyb_fail_errno(err, errno, "%s", path);
     struct pyb_buf text;
     pyb_buf_init(&text, ctx, MAX_TEXT);
-    int rc = read_all(ctx, fd, &text, err);
+    int rc = read_all(ctx, fd, stopper, &text, err);
     (void)close(fd);
     if (rc == 0)
         rc = parse(pyb_buf_str(&text), text.len, mem, arena, NULL, ret_n, err);

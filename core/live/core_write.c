@@ -218,19 +218,23 @@ static int write_head(const struct writer *w, uint64_t data, struct pyb_error *e
         header.e_shnum = 1;
     }
     Elf64_Phdr ph = {.p_type = PT_NOTE, .p_offset = notes, .p_filesz = w->notes.len, .p_align = 4};
-    int rc = write_at(w->out, &header, sizeof(header), 0, err);
-    if (rc == 0)
-        rc = write_at(w->out, &ph, sizeof(ph), sizeof(header), err);
-    for (size_t i = 0; rc == 0 && i < w->n_areas; i++) {
+    struct pyb_buf head;
+    pyb_buf_init(&head, w->ctx, 0);
+    pyb_buf_add(&head, &header, sizeof(header));
+    pyb_buf_add(&head, &ph, sizeof(ph));
+    for (size_t i = 0; i < w->n_areas; i++) {
         const struct pyb_core_area *a = &w->areas[i];
         ph = (Elf64_Phdr){.p_type = PT_LOAD, .p_flags = a->flags, .p_offset = data, .p_vaddr = a->start, .p_filesz = a->dumped,
                           .p_memsz = a->end - a->start, .p_align = w->page};
-        rc = write_at(w->out, &ph, sizeof(ph), sizeof(header) + (i + 1) * sizeof(ph), err);
+        pyb_buf_add(&head, &ph, sizeof(ph));
         data += a->dumped;
     }
-    if (rc == 0)
-        rc = write_at(w->out, &extra, sizeof(extra), notes - sizeof(extra), err);
-    return rc ? rc : write_at(w->out, w->notes.data, w->notes.len, notes, err);
+    pyb_buf_add(&head, &extra, sizeof(extra));
+    pyb_buf_add(&head, w->notes.data, w->notes.len);
+    int rc = head.failed ? pyb_fail(err, PYB_E_NOMEM, "no memory for %zu program headers", n)
+                         : write_at(w->out, head.data, head.len, 0, err);
+    pyb_buf_deinit(&head);
+    return rc;
 }
 
 static int write_all(const struct writer *w, struct pyb_error *err)
@@ -255,7 +259,7 @@ static int collect(struct writer *w, struct pyb_error *err)
     if (rc == 0)
         rc = stop_all(w, err);
     if (rc == 0)
-        rc = pyb_core_areas(w->ctx, w->pid, w->mem, &w->arena, &w->areas, &w->n_areas, err);
+        rc = pyb_core_areas(w->ctx, w->pid, w->mem, w->stopper, &w->arena, &w->areas, &w->n_areas, err);
     if (rc == 0)
         rc = pyb_core_notes(&w->notes, w->pid, w->machine, w->threads, w->n_threads, w->areas, w->n_areas, err);
     w->piece = pyb_arena_alloc(&w->arena, PIECE);

@@ -27,9 +27,9 @@ struct pyb_core_area {
     bool sparse;          // private and anonymous: what is not there is zero
     const char *path;     // of a mapped file, or NULL
 };
-/** Reads /proc/PID/smaps; `mem` is /proc/PID/mem. */
-int pyb_core_areas(struct pyb_ctx *ctx, int32_t pid, int mem, struct pyb_arena *arena, struct pyb_core_area **ret, size_t *ret_n,
-                   struct pyb_error *err);
+/** Reads /proc/PID/smaps; `mem` is /proc/PID/mem. With many mappings that takes seconds: `stopper` is asked to stay. */
+int pyb_core_areas(struct pyb_ctx *ctx, int32_t pid, int mem, struct pyb_stopper *stopper, struct pyb_arena *arena,
+                   struct pyb_core_area **ret, size_t *ret_n, struct pyb_error *err);
 struct pyb_core_writer_thread {
     int32_t tid;
     bool stopped;

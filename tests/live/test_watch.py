@@ -7,6 +7,7 @@ import pty
 import re
 import select
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -707,6 +708,35 @@ def test_core_of_large_and_empty_memory(tree_folder):
         "    print(*[n for n in ('a-needle!', 'b-needle!') if n.encode() in data])\n"
         "    at = end\n" % path).encode(), stdout=subprocess.PIPE, check=True, timeout=60).stdout
     assert b"a-needle!" in found and b"b-needle!" in found
+
+
+@pytest.mark.matrix("watch")
+def test_core_that_takes_long(tree_folder):
+    """A slow disk: the process stands still as long as it takes, and goes on afterwards."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed")
+    counter, core = tree_folder / "counter", tree_folder / "cores"
+    counter.write_bytes(bytes(8))
+    core.mkdir()
+    script = tree_folder / "count.py"
+    script.write_text("import mmap, signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+                      "stream = open(%r, 'r+b')\narea = mmap.mmap(stream.fileno(), 8)\nn = 0\n"
+                      "while True:\n    n += 1\n    area[:] = n.to_bytes(8, 'little')\n" % str(counter))
+    # Without -f: neither the command nor what traces it is slowed.
+    slow = ["strace", "-qq", "-o", "/dev/null", "-e", "trace=pwrite64", "-e", "inject=pwrite64:delay_enter=60000"]
+    command = [PYBRAID, "watch", "--timeout", "1", "--grace", "3", "--core", str(core), "--", sys.executable, str(script)]
+    seen = []
+    with subprocess.Popen([*slow, *command], stderr=subprocess.PIPE, env=environment()) as run:
+        while run.poll() is None:
+            seen.append((time.monotonic(), counter.read_bytes(), any(name.count(".") == 2 for name in os.listdir(core))))
+            time.sleep(0.02)
+        said = run.stderr.read()
+    assert run.returncode == STUCK and b"core of" in said and len(os.listdir(core)) == 1, said
+    during = [(at, value) for at, value, writing in seen if writing][1:]
+    after = [value for at, value, _writing in seen if at > during[-1][0]]
+    assert during[-1][0] - during[0][0] > 2.5, "not slower than the keeper's patience"
+    assert len({value for _at, value in during}) == 1
+    assert len(set(after)) > 10
 
 
 @pytest.mark.matrix("watch")
