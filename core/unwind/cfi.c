@@ -44,7 +44,10 @@ struct draft {
     struct pyb_arena *arena;
     const struct pyb_machine *machine;
     struct pyb_cfi_said said;
+    size_t n_ops;
 };
+
+#define MAX_RULE_OPS 256u // of all expressions of one rule; a signal trampoline's have some 50
 
 bool pyb_cfi_available(void)
 {
@@ -53,7 +56,8 @@ bool pyb_cfi_available(void)
 
 static int add_expression(struct draft *d, const Dwarf_Op *ops, size_t n, int32_t *ret)
 {
-    if (n == 0 || n > PYB_MAX_OPS)
+    d->n_ops += n;
+    if (n == 0 || n > PYB_MAX_OPS || d->n_ops > MAX_RULE_OPS)
         return PYB_E_UNSUPPORTED;
     struct pyb_op *copy = pyb_arena_array(d->arena, n, sizeof(*copy));
     if (!copy)

@@ -4,7 +4,7 @@
 // from sp. Where it is counted from a register that no inner frame saved, this function's frame is found by who called it: going up the
 // stack, a return address whose call instruction leads to this very function. With the return address' place the rule can be solved for the
 // register, and the next frame is as certain as by the register itself, if nothing else on the stack fits: dead frames below may have
-// left such an address. So each candidate must unwind to the outermost frame, and one that does alone is taken without a mark. What is
+// left such an address. So each candidate must unwind to the outermost frame (or far), and one that does alone is taken without a mark. What is
 // found by an indirect call, or beside others that unwind as well, is marked, and the caller told that registers would help.
 #include <inttypes.h>
 
@@ -13,7 +13,7 @@
 #define MAX_WORDS 8192u     // of the stack, upwards
 #define MORE_WORDS 1024u    // looked at beyond the first fit, for a second
 #define MAX_TRIES 32u       // candidates that are unwound
-#define MAX_CHAIN 100000u   // frames of one
+#define MAX_CHAIN 256u      // frames of one: by then it has met those that are really there
 #define MAX_SEEN 256u
 
 struct search {
@@ -51,7 +51,8 @@ static bool reaches_end(struct search *s, const struct pyb_regs *start, uint64_t
     struct pyb_regs next;
     inner.search_depth++;
     pyb_walk_move(&inner, start, 0);
-    for (unsigned n = 0; n < MAX_CHAIN && inner.rc == 0; n++) {
+    for (unsigned n = 0; n < MAX_CHAIN && inner.rc == 0 && *inner.patience > 0; n++) {
+        --*inner.patience;
         if (seen && *n_seen < MAX_SEEN)
             seen[(*n_seen)++] = inner.regs.r[inner.machine->sp];
         enum pyb_step step = pyb_walk_next(&inner, &next);
@@ -64,7 +65,7 @@ static bool reaches_end(struct search *s, const struct pyb_regs *start, uint64_t
         pyb_walk_move(&inner, &next, 0);
     }
     s->w->rc = inner.rc;
-    return false;
+    return inner.rc == 0 && *inner.patience > 0;
 }
 
 // The frame outside, if the return address is the one in the word at `at`.
@@ -124,8 +125,9 @@ static enum fit find(struct search *s, struct pyb_regs *ret, bool *ret_alone)
     enum fit best = NO_FIT;
     unsigned end = MAX_WORDS;
     *ret_alone = true;
-    for (unsigned i = 0; i < end && w->rc == 0 && s->tries < MAX_TRIES; i++) {
+    for (unsigned i = 0; i < end && w->rc == 0 && s->tries < MAX_TRIES && *w->patience > 0; i++) {
         struct pyb_regs next;
+        --*w->patience;
         enum fit fit = try_word(s, sp + i * width, best == FITS_DIRECT, &next);
         if (fit == NO_FIT)
             continue;
@@ -139,7 +141,7 @@ static enum fit find(struct search *s, struct pyb_regs *ret, bool *ret_alone)
         if (fit == FITS_DIRECT)
             end = i + MORE_WORDS < MAX_WORDS ? i + MORE_WORDS : MAX_WORDS;
     }
-    *ret_alone = *ret_alone && best == FITS_DIRECT && s->tries < MAX_TRIES;
+    *ret_alone = *ret_alone && best == FITS_DIRECT && s->tries < MAX_TRIES && *w->patience > 0;
     return w->rc ? NO_FIT : best;
 }
 

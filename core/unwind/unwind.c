@@ -10,7 +10,8 @@
 #include "unwind/cfi.h"
 #include "unwind/walk.h"
 
-#define MAX_RULES 65536u
+#define MAX_RULES 16384u
+#define PATIENCE (1u << 18) // of all searches of one stack: some 20 ms
 
 static const struct pyb_rule no_rule; // stands in the cache for "there is none"
 
@@ -103,6 +104,8 @@ const struct pyb_rule *pyb_rule_at(struct pyb_walk *w, pyb_addr pc)
     uintptr_t found;
     if (pyb_map_get(&u->rules, pc, &found)) {
         u->stats.rule_hits++;
+    } else if (u->rules.used >= MAX_RULES) {
+        return NULL; // no stack has so many places but one that somebody made up
     } else {
         const struct pyb_rule *rule = make_rule(w, pc);
         if (w->rc == 0 && pyb_map_put(&u->rules, pc, (uintptr_t)rule) != 0)
@@ -219,7 +222,7 @@ static int start(struct pyb_walk *w, const struct pyb_regs *regs, struct pyb_err
 {
     if (!w->machine)
         return pyb_fail(err, PYB_E_USAGE, "registers of a machine that is not known");
-    if (w->u->rules.used >= MAX_RULES)
+    if (w->u->rules.used >= MAX_RULES / 2)
         pyb_unwinder_invalidate(w->u);
     // the innermost pc is exact, as one outside a signal trampoline is
     w->flags = PYB_NATIVE_SIGNAL;
@@ -230,7 +233,8 @@ static int start(struct pyb_walk *w, const struct pyb_regs *regs, struct pyb_err
 int pyb_unwind(struct pyb_unwinder *u, const struct pyb_regs *regs, uint32_t max_frames, struct pyb_arena *arena,
                struct pyb_unwound *ret, struct pyb_error *err)
 {
-    struct pyb_walk w = {.u = u, .machine = pyb_machine(regs->machine, regs->ptr_size)};
+    uint32_t patience = PATIENCE;
+    struct pyb_walk w = {.u = u, .machine = pyb_machine(regs->machine, regs->ptr_size), .patience = &patience};
     *ret = (struct pyb_unwound){0};
     int rc = start(&w, regs, err);
     if (rc)

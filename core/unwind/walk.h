@@ -27,6 +27,7 @@ struct pyb_walk {
     uint32_t flags;              // of the current frame
     const struct pyb_rule *rule; // for it, or NULL
     unsigned search_depth;       // searches within searches
+    uint32_t *patience;          // words and frames that searches may still look at
     bool needs_registers;
     int rc;                      // NOMEM, ABORTED, LIMIT: the walk ends with it
     char note[200];              // why it ends
