@@ -47,6 +47,8 @@ def test_killed_while_it_traces(way, record_property):
     done = run("stops_killed", ROUNDS, random.randrange(1 << 31), way, timeout=60 + ROUNDS * 2)
     seen = figures(done.stdout)
     assert seen["rounds"] == ROUNDS and seen["signals"] > ROUNDS and seen["stops"] > ROUNDS, done.stdout
+    # Stops that met a signal just being delivered, which is what could be lost.
+    assert seen["signal_stops"] > ROUNDS // 6 and seen["killed_in_signal_stop"] > 0, done.stdout
     # Most of the moments are such that a thread is held just then.
     assert seen["traced_when_killed"] > ROUNDS // 4, done.stdout
     record_property("said", "stops, %s killed: %s" % (way, done.stdout.strip()))

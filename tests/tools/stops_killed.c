@@ -3,24 +3,47 @@
 // its keeper, or both are killed at a random moment. Each time the target must go on: every thread's counter advances, or, if
 // SIGSTOP had stopped the process, it is still stopped and goes on after SIGCONT; its parent hears of that stop once. Queued
 // signals, with serial numbers, arrive exactly once, with their sender. Prints figures; exit 0 only if all held.
+#include <sys/ptrace.h>
 #include <sys/uio.h>
 
 #include "stopping.h"
 
 #define SPINNERS 2
-#define MAX_SERIALS 4000000
+#define MAX_SERIALS 16000000
 #define MAX_THREADS 64
 
 struct shared {
     atomic_ullong beats[SPINNERS + 2];
     atomic_ulong received, strange;
     int32_t sender;
-    atomic_ulong stops, all_stops, refused, late, other; // of the tracer
+    atomic_ulong stops, all_stops, signal_stops, refused, late, other; // of the tracer
+    atomic_bool slow, in_signal_stop;
     atomic_uchar seen[MAX_SERIALS];
 };
 static struct shared *g;
 static unsigned long sent;
 static int target_signal;
+
+// Signals are met while they are being delivered only if they come between a seize and its interrupt, mostly a microsecond: this
+// makes it longer, and tells when that is so.
+static long slow_ptrace(enum __ptrace_request request, int32_t tid, void *addr, void *data)
+{
+    siginfo_t si;
+    if (request == PTRACE_INTERRUPT && g->slow)
+        sleep_us(400);
+    if (request == PTRACE_DETACH)
+        g->in_signal_stop = false;
+    long rc = ptrace(request, tid, addr, data);
+    if (request == PTRACE_GETREGSET && g->slow && ptrace(PTRACE_GETSIGINFO, tid, NULL, &si) == 0 &&
+        si.si_signo == target_signal) {
+        g->signal_stops++;
+        g->in_signal_stop = true;
+    }
+    return rc;
+}
+#define ptrace(request, tid, addr, data) slow_ptrace((enum __ptrace_request)(request), tid, addr, data)
+#include "live/trace.c"
+#undef ptrace
 
 static void on_signal(int number, siginfo_t *info, void *context)
 {
@@ -97,7 +120,7 @@ static void read_stack(int32_t pid, const struct pyb_stopped *st)
     (void)process_vm_readv(pid, &to, 1, &from, 1, 0);
 }
 
-struct tracer { int32_t target; bool by_thread; };
+struct tracer { int32_t target; bool by_thread; unsigned hold_us; };
 
 // One thread at a time, and now and then all of them together.
 static void run_tracer(void *arg)
@@ -119,6 +142,8 @@ static void run_tracer(void *arg)
                 note(code, &err);
             else
                 read_stack(t->target, &st);
+            if (held[i] && t->hold_us)
+                sleep_us(t->hold_us);
             if (held[i] && !together)
                 (void)pyb_resume(s, tids[i], NULL);
             g->stops += held[i];
@@ -131,7 +156,8 @@ static void run_tracer(void *arg)
     }
 }
 
-static void send_signals(int32_t target, const int32_t *tids, size_t n, unsigned us, unsigned *seed)
+// A flood: so many that a stop finds one just being delivered.
+static void send_signals(int32_t target, const int32_t *tids, size_t n, unsigned us, bool flood, unsigned *seed)
 {
     uint64_t end = now_ns() + us * 1000u;
     while (now_ns() < end && sent < MAX_SERIALS) {
@@ -140,14 +166,16 @@ static void send_signals(int32_t target, const int32_t *tids, size_t n, unsigned
         info.si_pid = getpid();
         info.si_uid = getuid();
         info.si_value = v;
-        int rc = rand_r(seed) % 2 ? sigqueue(target, target_signal, v)
-                                  : (int)syscall(SYS_rt_tgsigqueueinfo, target,
-                                                 tids[(size_t)rand_r(seed) % n], target_signal, &info);
+        int32_t tid = tids[(size_t)rand_r(seed) % n];
+        bool to_one = flood || rand_r(seed) % 2;
+        int rc = to_one ? (int)syscall(SYS_rt_tgsigqueueinfo, target, tid, target_signal, &info)
+                        : sigqueue(target, target_signal, v);
         if (rc == 0)
             sent++;
         else if (errno != EAGAIN)
             die("sigqueue: %s", strerror(errno));
-        sleep_us((unsigned)rand_r(seed) % 100);
+        if (!flood)
+            sleep_us((unsigned)rand_r(seed) % 100);
     }
 }
 
@@ -233,7 +261,7 @@ static void reap_all(const char *whose, unsigned long round, int32_t target)
 }
 
 enum victim { PARENT, KEEPER, BOTH };
-struct counts { unsigned long killed[3], while_stopped, stopped_meanwhile, held; };
+struct counts { unsigned long killed[3], floods, in_signal_stop, while_stopped, stopped_meanwhile, held; };
 
 static void kill_one(int32_t tracer, enum victim victim, unsigned long round, unsigned us)
 {
@@ -253,12 +281,15 @@ static void kill_one(int32_t tracer, enum victim victim, unsigned long round, un
 
 static void one_round(int32_t target, bool by_thread, unsigned long round, unsigned *seed, struct counts *c)
 {
-    struct tracer t = {target, by_thread};
+    bool flood = rand_r(seed) % 2;
+    struct tracer t = {target, by_thread, flood ? 1000 : 0};
+    g->slow = flood;
+    g->in_signal_stop = false;
     struct pyb_ctx ctx;
     int32_t tids[MAX_THREADS];
     pyb_ctx_init(&ctx, NULL);
     size_t n = list_threads(&ctx, target, tids, MAX_THREADS);
-    unsigned us = 500 + (unsigned)rand_r(seed) % 8000;
+    unsigned us = (flood ? 10000 : 500) + (unsigned)rand_r(seed) % 8000;
     enum victim victim = by_thread ? PARENT : (enum victim)(rand_r(seed) % 3);
     int kind = rand_r(seed) % 4; // 0: stopped before, 1: stopped while traced, 2 and 3: runs
     if (kind == 0)
@@ -267,10 +298,14 @@ static void one_round(int32_t target, bool by_thread, unsigned long round, unsig
     int32_t tracer = start_child(run_tracer, &t);
     if (!WAIT_FOR(g->stops > before, 20000))
         die("round %lu: no stop at all, %lu late", round, g->late);
-    send_signals(target, tids, n, us / 2, seed);
+    send_signals(target, tids, n, us / 2, flood, seed);
     if (kind == 1)
         (void)kill(target, SIGSTOP);
-    send_signals(target, tids, n, us / 2, seed);
+    send_signals(target, tids, n, us / 2, flood, seed);
+    // The moment that could lose a signal, if it comes.
+    for (int i = 0; i < 50 && flood && !g->in_signal_stop; i++)
+        send_signals(target, tids, n, 200, true, seed);
+    c->in_signal_stop += g->in_signal_stop;
     c->held += !untraced(target, tids, n);
     kill_one(tracer, victim, round, us);
     c->killed[victim]++;
@@ -279,6 +314,7 @@ static void one_round(int32_t target, bool by_thread, unsigned long round, unsig
     reap_all(victim == PARENT ? "the keeper" : "the tracer", round, target);
     if (kind <= 1)
         check_stopped(target, tids, n, round);
+    c->floods += flood;
     c->while_stopped += kind == 0;
     c->stopped_meanwhile += kind == 1;
     if (!goes_on() || !all_in(target, tids, n, "RSD"))
@@ -307,9 +343,9 @@ int main(int argc, char **argv)
         one_round(target, by_thread, round, &seed, &c);
     check_signals(rounds);
     end_child(target);
-    printf("rounds=%lu killed_parent=%lu killed_keeper=%lu killed_both=%lu traced_when_killed=%lu stopped_before=%lu "
-           "stopped_while_traced=%lu stops=%lu all_together=%lu signals=%lu refused=%lu late=%lu other=%lu\n",
-           rounds, c.killed[PARENT], c.killed[KEEPER], c.killed[BOTH], c.held, c.while_stopped, c.stopped_meanwhile,
-           g->stops, g->all_stops, sent, g->refused, g->late, g->other);
+    printf("rounds=%lu killed_parent=%lu killed_keeper=%lu killed_both=%lu floods=%lu killed_in_signal_stop=%lu traced_when_killed=%lu stopped_before=%lu "
+           "stopped_while_traced=%lu stops=%lu all_together=%lu signal_stops=%lu signals=%lu refused=%lu late=%lu other=%lu\n",
+           rounds, c.killed[PARENT], c.killed[KEEPER], c.killed[BOTH], c.floods, c.in_signal_stop, c.held, c.while_stopped, c.stopped_meanwhile,
+           g->stops, g->all_stops, g->signal_stops, sent, g->refused, g->late, g->other);
     return g->refused || g->other;
 }
