@@ -136,7 +136,7 @@ int pyb_session_info(struct pyb_session *s, struct pyb_info *ret, struct pyb_err
         .runtime = py->runtime ? py->runtime : py->interp_head_at,
         .found_by = py->found_by,
         .layout = py->layout.name,
-        .layout_note = py->layout_note ? py->layout_note : py->note,
+        .layout_note = py->remark,
         .module = py->module ? py->module->path : NULL,
         .executable = s->target.executable,
         .n_candidates = py->n_candidates,

@@ -38,8 +38,8 @@ void pyb_code_prefetch(struct pyb_python *py, const pyb_addr *addrs, size_t n);
 int pyb_code_get(struct pyb_python *py, pyb_addr addr, const struct pyb_code **ret, struct pyb_error *err);
 
 /**
- * Between two calls: forgets all code objects once they take more than a quarter of the context's max_bytes, so that a target that
- * makes code all the time does not fill the memory. What pyb_code_get() gave out before is dead then.
+ * Between two calls: forgets all code objects once they take more than a quarter of the context's max_bytes, so
+ * that a target that makes code all the time does not fill the memory. What pyb_code_get() gave out is dead then.
  */
 void pyb_codes_trim(struct pyb_python *py);
 /** Forgets them in any case. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether what a code object's pointers lead to is still what it was. A sampler asks this of each code object of each sample
-// (up to 3.11), so the usual answer is one comparison with the bytes in the page cache.
+// Whether what a code object's pointers lead to is still what it was. A sampler asks this of each code object of
+// each sample (up to 3.11), so the usual answer is one comparison with the bytes in the page cache.
 #include <string.h>
 
 #include "base/error.h"

@@ -3,11 +3,14 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/error.h"
 #include "interp/fields.h"
 
 #define MAX_CHOICES 6
+#define MAX_WAITS 6
+#define FIRST_WAIT_NS 250000 // twice as long each time: 16 ms in all
 
 static bool seen_before(struct pyb_finder *f, pyb_addr at)
 {
@@ -111,6 +114,33 @@ static int choose_layout(struct pyb_finder *f, const struct pyb_candidate *c, co
     return best > -2 ? 0 : PYB_E_UNSUPPORTED;
 }
 
+// What does not fit may be a moment at which a thread state is linked or unlinked; who does that may have lost the CPU over it. So
+// a process that may run gets another chance, a few milliseconds for the whole search.
+static bool may_have_moved(struct pyb_finder *f)
+{
+    if (f->t->is_core || !f->t->is_local || f->others || f->n_waits == MAX_WAITS)
+        return false;
+    struct timespec pause = {.tv_nsec = FIRST_WAIT_NS << f->n_waits++};
+    (void)nanosleep(&pause, NULL); // shorter is as well
+    pyb_memory_invalidate(f->t->mem);
+    return true;
+}
+
+// A second interpreter that runs beside the one that was found: nothing of it will be shown, so that is said.
+static int mention(struct pyb_finder *f, const struct pyb_candidate *c, const struct pyb_version *v, struct pyb_error *err)
+{
+    struct pyb_python *py = f->py;
+    char version[48];
+    pyb_version_text(v, version, sizeof(version));
+    const char *note = pyb_arena_printf(&py->arena, "%s%sanother initialised CPython %s at 0x%" PRIx64 " (%s) is not shown",
+                                        py->note ? py->note : "", py->note ? "; " : "", version,
+                                        c->runtime ? c->runtime : c->head_at, module_name(c->module));
+    if (!note)
+        return pyb_fail(err, PYB_E_NOMEM, "no memory for a note");
+    py->note = note;
+    return 0;
+}
+
 int pyb_find_try(struct pyb_finder *f, const struct pyb_candidate *c, struct pyb_error *err)
 {
     if (seen_before(f, c->runtime ? c->runtime : c->head_at))
@@ -130,7 +160,9 @@ int pyb_find_try(struct pyb_finder *f, const struct pyb_candidate *c, struct pyb
         return pyb_fail(err, PYB_E_NOMEM, "no memory for layouts");
     pyb_addr head_at = 0;
     struct pyb_head_check check = {0};
-    rc = choose_layout(f, c, &v, choices, &choice, &head_at, &check, &why);
+    do
+        rc = choose_layout(f, c, &v, choices, &choice, &head_at, &check, &why);
+    while (rc && !pyb_is_final(rc) && may_have_moved(f));
     if (pyb_is_final(rc)) {
         rc = pyb_fail(err, rc, "%s", why.what);
     } else if (rc) {
@@ -139,6 +171,8 @@ int pyb_find_try(struct pyb_finder *f, const struct pyb_candidate *c, struct pyb
         struct pyb_error text = {0};
         pyb_fail(&text, PYB_E_UNSUPPORTED, "Python %s in %s: no layout fits (%s)", version, module_name(c->module), why.what);
         rc = misfit(f, &text);
+    } else if (f->others) {
+        rc = check.n_threads > 0 ? mention(f, c, &v, err) : 0;
     } else if (!f->fits || check.n_threads > 0 || (check.head && !f->py->initialized)) {
         rc = keep(f, c, &v, version_note, choice, head_at, &check, err);
     }
@@ -207,9 +241,14 @@ int pyb_python_find(struct pyb_target *t, struct pyb_python **ret, struct pyb_er
     pyb_map_init(&py->types, t->ctx);
     struct pyb_finder f = {.t = t, .py = py};
     int rc = search(&f, err);
+    if (rc == 0 && f.has_threads)
+        pyb_find_neighbours(&f);
     py->n_candidates = f.n_candidates;
     if (rc == 0 && !f.fits)
         rc = nothing_found(&f, err);
+    py->remark = py->layout_note ? py->layout_note : py->note;
+    if (py->layout_note && py->note)
+        py->remark = pyb_arena_printf(&py->arena, "%s; %s", py->layout_note, py->note);
     if (rc) {
         pyb_python_free(py);
         return rc;

@@ -15,6 +15,8 @@ struct pyb_finder {
     bool fits;                // py is filled: the best candidate so far
     bool has_threads;         // ... and it has thread states: the search is over
     uint32_t n_candidates;
+    bool others;              // py is final: what else fits is only mentioned in its note
+    uint32_t n_waits;         // for a target that was changing its threads
     pyb_addr tried[64];       // runtimes and heads judged before
     uint32_t n_tried;
     struct pyb_error misfit;  // why the last candidate did not fit; code 0: there was none
@@ -49,6 +51,8 @@ int pyb_find_each(struct pyb_finder *f, bool likely, int (*each)(struct pyb_find
 int pyb_find_by_symbol(struct pyb_finder *f, bool likely, struct pyb_error *err);
 int pyb_find_by_cookie(struct pyb_finder *f, bool likely, struct pyb_error *err);
 int pyb_find_by_head(struct pyb_finder *f, bool likely, struct pyb_error *err);
+/** Mentions in f->py's note what other interpreters run in likely modules: by their symbols, nothing is scanned. */
+void pyb_find_neighbours(struct pyb_finder *f);
 /** Sets f->other when the target is another implementation of Python. */
 void pyb_find_other(struct pyb_finder *f);
 #endif

@@ -49,11 +49,22 @@ static int try_module(struct pyb_finder *f, struct pyb_module *mod, struct pyb_e
     if (rc || !mod->bias_known)
         return pyb_is_final(rc) && rc != PYB_E_PERM ? rc : 0; // one file may be unreadable, memory is not
     rc = try_symbol(f, mod, elf, "_PyRuntime", err);
-    if (rc == 0 && !f->has_threads)
+    if (rc == 0 && (f->others || !f->has_threads))
         rc = try_section(f, mod, elf, err);
-    if (rc == 0 && !f->has_threads)
+    if (rc == 0 && (f->others || !f->has_threads))
         rc = try_symbol(f, mod, elf, "interp_head", err);
     return rc;
+}
+
+void pyb_find_neighbours(struct pyb_finder *f)
+{
+    size_t n = pyb_modules_count(f->t->modules);
+    f->others = true;
+    for (size_t i = 0; i < n; i++) {
+        struct pyb_module *mod = pyb_modules_at(f->t->modules, i);
+        if (mod != f->py->module && pyb_find_is_likely(f->t, mod))
+            (void)try_module(f, mod, NULL); // a note less
+    }
 }
 
 // What the front end knows beside the files: it may have separate debug information.

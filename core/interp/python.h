@@ -23,6 +23,7 @@ struct pyb_python {
     uint32_t n_other_heads;
     bool initialized;             // an interpreter existed when it was found; `note` says what is the matter otherwise
     const char *note;             // NULL, or a remark about the whole interpreter
+    const char *remark;           // layout_note and note, or NULL: neither
     struct pyb_module *module;    // that holds the interpreter
     const char *found_by;
     uint32_t n_candidates;

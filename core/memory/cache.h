@@ -41,8 +41,8 @@ void pyb_cache_prefetch(struct pyb_memory *m, const struct pyb_range *ranges, si
 void pyb_cache_invalidate(struct pyb_memory *m);
 void pyb_cache_destroy(struct pyb_memory *m);
 /**
- * Forgets everything and fetches these pages (as pyb_cache_touched() lists them), by one vectored read as long as they are
- * at most PYB_CACHE_BATCH. The same list as the last time is cheapest: pages stay where they are.
+ * Forgets everything and fetches these pages (as pyb_cache_touched() lists them), by one vectored read as long as
+ * they are at most PYB_CACHE_BATCH. The same list as the last time is cheapest: pages stay where they are.
  */
 void pyb_cache_renew(struct pyb_memory *m, const struct pyb_range *pages, size_t n);
 /**

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What Python believes of the C library, member by member, beside what the library's debug information says:
-every struct, every constant and every prototype of gdb/library.py, and the structs that test_sample.py declares."""
+every struct, constant and prototype of gdb/library.py, and the structs that test_sample.py declares."""
 import ctypes
 import importlib.util
 import json
@@ -77,7 +77,8 @@ def kind(declared):
         return ["pointer", size]
     if issubclass(declared, ctypes.c_bool):
         return ["bool", size]
-    return ["signed" if declared is ctypes.c_char or declared(-1).value == -1 else "unsigned", size]
+    signed = declared is ctypes.c_char or declared(-1).value == -1
+    return ["signed" if signed else "unsigned", size]
 
 
 def agrees(declared, real):

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs code that was made a moment ago, for each line on stdin other code, all of it at the same few addresses.
+"""Runs code that was made a moment ago, for each line on stdin other code, much of it where earlier code was.
 
     newcode.py ACCOUNT [--size 4000]
 
-For line N it compiles a function named call_N_xx...x, of `size` characters, and calls it; the function writes "N" to
-stdout and waits for the next line. What was made before it has been freed by then.
+For line N it compiles a function named call_N_xx...x, of `size` characters, writes "N" to stdout and calls it;
+the function waits for the next line. What was made before it has been freed by then.
 """
 import os
 import sys

@@ -96,6 +96,49 @@ static void test_newer_misfit(void **state)
     end(&f);
 }
 
+// A thread state that is linked just now: its neighbour points elsewhere until the target was looked at a few times more.
+static struct fake *linking;
+static unsigned looks, enough;
+
+static void one_look_more(struct pyb_memory *m)
+{
+    (void)m;
+    if (++looks == enough)
+        fake_set(linking, TSTATE, linking->py.layout.tstate_prev, 0);
+}
+
+static void test_being_linked(void **state)
+{
+    (void)state;
+    static struct pyb_memory_ops ops;
+    enough = 1000;
+    for (int live = 0; live < 2; live++) {
+        struct fake f;
+        struct pyb_python *py;
+        struct pyb_error err = {0};
+        begin(&f, 0x036300f0);
+        f.py.layout = *lists(&f, INTERP, INTERP);
+        fake_set(&f, TSTATE, f.py.layout.tstate_prev, 0x777000);
+        ops = *f.memory.mem.ops;
+        ops.invalidate = one_look_more;
+        f.memory.mem.ops = &ops;
+        f.target.is_local = live;
+        linking = &f;
+        looks = 0;
+        if (live) {
+            assert_ok(pyb_python_find(&f.target, &py, &err), &err);
+            assert_true(looks >= enough);
+            pyb_python_free(py);
+        } else {
+            assert_int_equal(pyb_python_find(&f.target, &py, &err), PYB_E_UNSUPPORTED);
+            assert_non_null(strstr(err.what, "0x777000"));
+        }
+        assert_true(looks > 0 && looks < 200);
+        enough = looks + 1; // more than a target that stands still gets
+        end(&f);
+    }
+}
+
 static void test_no_interpreter(void **state)
 {
     (void)state;
@@ -194,7 +237,7 @@ static void test_abort(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_newer),          cmocka_unit_test(test_newer_misfit),
-                                       cmocka_unit_test(test_no_interpreter), cmocka_unit_test(test_wild_head),
+                                       cmocka_unit_test(test_being_linked), cmocka_unit_test(test_no_interpreter), cmocka_unit_test(test_wild_head),
                                        cmocka_unit_test(test_bad_offsets),    cmocka_unit_test(test_not_python),
                                        cmocka_unit_test(test_abort)};
     return cmocka_run_group_tests(tests, NULL, NULL);
