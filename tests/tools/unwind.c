@@ -2,7 +2,7 @@
 // unwind [--asleep] [--times N] [--exe EXE] [--stats] PID|CORE: native frames of every thread by our own unwinder, "pc sp flags" in a line each.
 // A process is stopped by PTRACE_SEIZE and PTRACE_INTERRUPT meanwhile; each thread begins with "thread TID" and ends with "end" or "truncated WHY".
 //   --asleep    forget all registers but pc and sp, as /proc/PID/task/TID/syscall has them
-//   --times N   unwind each thread N times and say what one time costs, cold and warm
+//   --times N   unwind each thread N times and say what CPU time that costs, cold and warm
 // unwind --serve PID: a debugger holds the process. Commands on stdin: "regs TID HEX" (as the kernel's register set), "asleep TID HEX" (of it,
 // pc and sp only), "moved" (memory and files may have changed).
 #include <dirent.h>
@@ -111,7 +111,7 @@ static void open_core(struct job *j, const char *path)
 static uint64_t now(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t); // what others do on the machine is not our cost
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
