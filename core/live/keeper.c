@@ -36,7 +36,8 @@ struct pyb_keeper_table {
 int pyb_keeper_init(struct pyb_keeper *k, int32_t pid, int fd, bool own_process, struct pyb_error *err)
 {
     *k = (struct pyb_keeper){.pid = pid, .fd = fd, .own_process = own_process};
-    void *p = mmap(NULL, sizeof(*k->table), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *p = mmap(NULL, sizeof(*k->table), PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED)
         return pyb_fail_errno(err, errno, "mapping a table of threads");
     k->table = p;
@@ -59,10 +60,13 @@ static struct entry *find(struct pyb_keeper_table *t, int32_t tid)
     return NULL;
 }
 
-// Should poll() never return (a seize that waits for another thread's exec), SIGALRM ends the process, and that lets all go.
+// Should poll() never return (a seize that waits for another thread's exec), SIGALRM ends the process, and that
+// lets all go.
 static void set_alarm(const struct pyb_keeper *k, uint32_t ms)
 {
-    struct itimerval timer = {.it_value = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000) * 1000}};
+    struct itimerval timer = {0};
+    timer.it_value.tv_sec = (time_t)(ms / 1000);
+    timer.it_value.tv_usec = (suseconds_t)(ms % 1000) * 1000;
     if (k->own_process)
         (void)setitimer(ITIMER_REAL, &timer, NULL);
 }
@@ -239,7 +243,8 @@ static void close_others(int fd)
         return;
 #endif
     struct rlimit limit;
-    int end = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < MAX_CLOSED ? (int)limit.rlim_cur : MAX_CLOSED;
+    bool known = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < MAX_CLOSED;
+    int end = known ? (int)limit.rlim_cur : MAX_CLOSED;
     for (int i = 0; i < end; i++) {
         if (i != fd)
             (void)close(i);
@@ -252,8 +257,8 @@ _Noreturn void pyb_keeper_become(struct pyb_keeper *k, int32_t parent)
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
         _exit(1);
     (void)prctl(PR_SET_NAME, "pybraid-keeper");
-    // Out of the reach of Ctrl-C and Ctrl-Z. No session of its own: the scheduler would share out time between the two of us and the
-    // host's (autogroups), and on a busy machine let the answer wait.
+    // Out of the reach of Ctrl-C and Ctrl-Z. No session of its own: the scheduler would share out time between
+    // the two of us and the host's (autogroups), and on a busy machine let the answer wait.
     (void)setpgid(0, 0);
     close_others(k->fd);
     struct sigaction plain = {.sa_handler = SIG_DFL}, reap = {.sa_handler = on_sigchld};

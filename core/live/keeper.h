@@ -2,10 +2,12 @@
 /**
  * The keeper: what traces on our behalf, and whose end lets everything go. Internal to core/live.
  *
- * It answers requests that come over a socket of packets, one at a time, and ends when that is closed. It lets all threads go
- * PYB_STOP_MAX_MS after the first of them was stopped, or after it was last asked to stay. A thread that cannot be let go now (pending interrupt in an uninterruptible
- * sleep, being killed) keeps an interrupt that would stop it later; only the end of its tracer takes that away. So the keeper ends once
- * it holds no other thread, and until then looks at such threads every few milliseconds. A new one is started for what comes.
+ * It answers requests that come over a socket of packets, one at a time, and ends when that is closed. It lets
+ * all threads go PYB_STOP_MAX_MS after the first of them was stopped, or after it was last asked to stay. A
+ * thread that cannot be let go now (pending interrupt in an uninterruptible sleep, being killed) keeps an
+ * interrupt that would stop it later; only the end of its tracer takes that away. So the keeper ends once it
+ * holds no other thread, and until then looks at such threads every few milliseconds. A new one is started for
+ * what comes.
  */
 #ifndef PYB_LIVE_KEEPER_H
 #define PYB_LIVE_KEEPER_H

@@ -86,7 +86,7 @@ static int start_thread(struct pyb_stopper *s, struct pyb_error *err)
 static int start(struct pyb_stopper *s, struct pyb_error *err)
 {
     int pair[2];
-    struct pyb_keeper k, *own = s->in_thread ? &s->k : &k;
+    struct pyb_keeper k = {0}, *own = s->in_thread ? &s->k : &k;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         return pyb_fail_errno(err, errno, "a socket for the process that traces");
     int rc = pyb_keeper_init(own, s->pid, pair[1], !s->in_thread, err);
@@ -112,7 +112,8 @@ static void join(struct pyb_stopper *s)
     pyb_keeper_deinit(&s->k);
 }
 
-// Its end lets everything go, so this waits for it. It is killed because it may be suspended; the kernel then does what it would do.
+// Its end lets everything go, so this waits for it. It is killed because it may be suspended; the kernel then
+// does what it would do.
 static void end(struct pyb_stopper *s)
 {
     if (s->fd < 0)
@@ -163,8 +164,9 @@ int pyb_stopper_use_thread(struct pyb_stopper *s, struct pyb_error *err)
     return start(s, err);
 }
 
-// A thread's exec() waits until its traced siblings are reaped, and a seize waits for that exec(): a keeper in our own process
-// could then answer no more. Whoever is of its process may reap for it; a first thread's end is for the target's parent.
+// A thread's exec() waits until its traced siblings are reaped, and a seize waits for that exec(): a keeper in
+// our own process could then answer no more. Whoever is of its process may reap for it; a first thread's end is
+// for the target's parent.
 static void reap_held(const struct pyb_stopper *s)
 {
     for (size_t i = 0; i < s->n_held; i++) {
@@ -173,7 +175,8 @@ static void reap_held(const struct pyb_stopper *s)
     }
 }
 
-// A keeper that waits in a seize and took its SIGCHLD for something else would not look who died: it gets another one.
+// A keeper that waits in a seize and took its SIGCHLD for something else would not look who died: it gets
+// another one.
 static void wake_keeper(const struct pyb_stopper *s)
 {
     if (s->in_thread)
@@ -293,7 +296,8 @@ static int stop_once(struct pyb_stopper *s, int32_t tid, struct pyb_keeper_reply
 }
 
 // Yama lets ancestors trace: perhaps we are one, and the keeper, our child, is not.
-static int stop_after_refusal(struct pyb_stopper *s, int32_t tid, struct pyb_keeper_reply *reply, struct pyb_error *err)
+static int stop_after_refusal(struct pyb_stopper *s, int32_t tid, struct pyb_keeper_reply *reply,
+                              struct pyb_error *err)
 {
     struct pyb_task t;
     if (pyb_task_read(s->pid, tid, &t, NULL) != 0 || t.tracer != 0 || t.state == 'Z' || t.state == 'X')
@@ -313,7 +317,8 @@ static int stop_after_refusal(struct pyb_stopper *s, int32_t tid, struct pyb_kee
     return rc;
 }
 
-static int explain(const struct pyb_stopper *s, int32_t tid, const struct pyb_keeper_reply *reply, struct pyb_error *err)
+static int explain(const struct pyb_stopper *s, int32_t tid, const struct pyb_keeper_reply *reply,
+                   struct pyb_error *err)
 {
     switch (reply->code) {
     case 0:
@@ -323,7 +328,8 @@ static int explain(const struct pyb_stopper *s, int32_t tid, const struct pyb_ke
     case PYB_E_GONE:
         return pyb_fail(err, PYB_E_GONE, "thread %d of process %d has ended", tid, s->pid);
     case PYB_E_LIMIT:
-        return pyb_fail(err, PYB_E_LIMIT, "thread %d did not stop within %d ms: uninterruptible", tid, PYB_STOP_WAIT_MS);
+        return pyb_fail(err, PYB_E_LIMIT, "thread %d did not stop within %d ms: uninterruptible", tid,
+                        PYB_STOP_WAIT_MS);
     default:
         return pyb_fail(err, PYB_E_USAGE, "thread %d is stopped already, or too many are", tid);
     }
@@ -365,7 +371,8 @@ int pyb_resume(struct pyb_stopper *s, int32_t tid, struct pyb_error *err)
     if (reply.code == PYB_E_GONE)
         return pyb_fail(err, PYB_E_GONE, "thread %d of process %d has ended", tid, s->pid);
     if (reply.code != 0)
-        return pyb_fail(err, PYB_E_LIMIT, "thread %d was held for too long: it was let go, and ran meanwhile", tid);
+        return pyb_fail(err, PYB_E_LIMIT, "thread %d was held for too long: it was let go, and ran meanwhile",
+                        tid);
     return 0;
 }
 #endif

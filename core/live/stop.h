@@ -2,14 +2,16 @@
 /**
  * Stopping threads by ptrace and letting them go, whatever happens to us.
  *
- * A helper process (the keeper) seizes and interrupts; when it ends, or we do, or its socket to us closes, the kernel detaches and
- * the threads run on. It lets all go by itself when they were held for PYB_STOP_MAX_MS (we are suspended, or stuck). Signals that
- * are being delivered are passed on, none is lost, even if both of us are killed; a process that SIGSTOP stopped is still stopped
- * afterwards. The caller sees no child: no SIGCHLD, nothing for wait(); Ctrl-C and Ctrl-Z do not reach the keeper.
+ * A helper process (the keeper) seizes and interrupts; when it ends, or we do, or its socket to us closes, the
+ * kernel detaches and the threads run on. It lets all go by itself when they were held for PYB_STOP_MAX_MS (we
+ * are suspended, or stuck). Signals that are being delivered are passed on, none is lost, even if both of us are
+ * killed; a process that SIGSTOP stopped is still stopped afterwards. The caller sees no child: no SIGCHLD,
+ * nothing for wait(); Ctrl-C and Ctrl-Z do not reach the keeper.
  *
- * Where only ancestors may trace (Yama 1) and the keeper is refused, a thread of our own process does the same, and its end
- * detaches as well. Then SIGCHLD does reach the host for each stop, no other thread of it may wait() for any child meanwhile, and its
- * patience does not help when our whole process is suspended (SIGSTOP, a debugger). A thread that does not stop in time is safe: its interrupt ends with the tracer.
+ * Where only ancestors may trace (Yama 1) and the keeper is refused, a thread of our own process does the same,
+ * and its end detaches as well. Then SIGCHLD does reach the host for each stop, no other thread of it may wait()
+ * for any child meanwhile, and its patience does not help when our whole process is suspended (SIGSTOP, a
+ * debugger). A thread that does not stop in time is safe: its interrupt ends with the tracer.
  *
  * A stopper is used and freed by the thread that made it; that thread's end lets everything go.
  */
@@ -39,10 +41,19 @@ void pyb_stopper_free(struct pyb_stopper *s);
  * debugger holds it; PYB_E_LIMIT: did not stop in time (uninterruptible), it is let go; PYB_E_GONE.
  */
 int pyb_stop(struct pyb_stopper *s, int32_t tid, struct pyb_stopped *ret, struct pyb_error *err);
-/** More patience for those that are stopped: PYB_STOP_MAX_MS from now. PYB_E_LIMIT: it had ended, they ran meanwhile. */
+/**
+ * More patience for those that are stopped: PYB_STOP_MAX_MS from now. PYB_E_LIMIT: it had ended, they ran
+ * meanwhile.
+ */
 int pyb_stop_stay(struct pyb_stopper *s, struct pyb_error *err);
-/** Lets it run on (detaches). PYB_E_GONE: it ended. PYB_E_LIMIT: it was let go before, it ran meanwhile: what was read is not exact. */
+/**
+ * Lets it run on (detaches). PYB_E_GONE: it ended. PYB_E_LIMIT: it was let go before, it ran meanwhile: what was
+ * read is not exact.
+ */
 int pyb_resume(struct pyb_stopper *s, int32_t tid, struct pyb_error *err);
-/** Trace from a thread of this process from now on, as a refusal makes it by itself; nothing may be stopped. For tests. */
+/**
+ * Trace from a thread of this process from now on, as a refusal makes it by itself; nothing may be stopped. For
+ * tests.
+ */
 int pyb_stopper_use_thread(struct pyb_stopper *s, struct pyb_error *err);
 #endif

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * What the kernel says of the threads of a live process, from /proc/PID/task; nothing is stopped. About 17 us a thread.
+ * What the kernel says of the threads of a live process, from /proc/PID/task; nothing is stopped. About 17 us a
+ * thread.
  *
- * A thread is `asleep` when it is in state S or D (or T, t) and /proc/PID/task/TID/syscall gives its system call, sp and
- * pc: that file needs the right to trace. What was read of it is exact when pyb_task_same() says afterwards that it has
- * not run meanwhile: same state, same context-switch counts, same syscall line (start time too: a tid can be another
- * thread's by then). A frozen thread (cgroup) is asleep as well.
+ * A thread is `asleep` when it is in state S or D (or T, t) and /proc/PID/task/TID/syscall gives its system
+ * call, sp and pc: that file needs the right to trace. What was read of it is exact when pyb_task_same() says
+ * afterwards that it has not run meanwhile: same state, same context-switch counts, same syscall line (start
+ * time too: a tid can be another thread's by then). A frozen thread (cgroup) is asleep as well.
  */
 #ifndef PYB_LIVE_TASK_H
 #define PYB_LIVE_TASK_H
@@ -40,8 +41,9 @@ bool pyb_task_same(int32_t pid, const struct pyb_task *before);
 /** Name of a system call of a machine ("futex"), or NULL. `machine`: EM_* of the target. */
 const char *pyb_syscall_name(uint16_t machine, uint8_t ptr_size, int64_t number);
 /**
- * A stop, however short, makes this system call fail with EINTR (signal(7), "Interruption of system calls ... by stop signals"),
- * those of sockets only with a timeout (SO_RCVTIMEO, SO_SNDTIMEO). Such a socket's read() and write() too: the number alone does not show it.
+ * A stop, however short, makes this system call fail with EINTR (signal(7), "Interruption of system calls ... by
+ * stop signals"), those of sockets only with a timeout (SO_RCVTIMEO, SO_SNDTIMEO). Such a socket's read() and
+ * write() too: the number alone does not show it.
  */
 bool pyb_syscall_minds_stops(uint16_t machine, uint8_t ptr_size, int64_t number);
 #endif

@@ -38,8 +38,9 @@ static struct timespec timespec_of(uint64_t ns)
     return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
 }
 
-// Takes a dead thread off the list of those traced: the target's exec() and its parent's wait() wait for that. Only after a look:
-// without WNOWAIT, a stop would be taken for seen, whatever is asked for, and with it the signal that is being delivered.
+// Takes a dead thread off the list of those traced: the target's exec() and its parent's wait() wait for that.
+// Only after a look: without WNOWAIT, a stop would be taken for seen, whatever is asked for, and with it the
+// signal that is being delivered.
 static void reap(int32_t tid)
 {
     siginfo_t si;
@@ -52,7 +53,8 @@ static enum pyb_trace_result look(const struct pyb_trace *t, int *ret_status)
 {
     siginfo_t si = {0};
     while (waitid(P_PID, (id_t)t->tid, &si, WSTOPPED | WEXITED | __WALL | WNOWAIT | WNOHANG) != 0) {
-        // ECHILD. It may live, and be ours, by another id: exec() gives the thread that calls it that of the process.
+        // ECHILD. It may live, and be ours, by another id: exec() gives the thread that calls it that of the
+        // process.
         if (errno != EINTR)
             return PYB_TRACE_DEAD;
     }
@@ -176,8 +178,8 @@ static bool is_of_process(const struct pyb_trace *t)
     return syscall(SYS_tgkill, t->pid, t->tid, 0) == 0 || errno != ESRCH;
 }
 
-// A seize waits while a thread of the target is in exec(), and that waits until those that we hold, now killed, are reaped: so
-// the keeper lets its handler of SIGCHLD do that. An errno, or 0.
+// A seize waits while a thread of the target is in exec(), and that waits until those that we hold, now killed,
+// are reaped: so the keeper lets its handler of SIGCHLD do that. An errno, or 0.
 static int seize(const struct pyb_trace *t)
 {
     sigset_t set;
@@ -208,7 +210,8 @@ enum pyb_trace_result pyb_trace_stop(struct pyb_trace *t, struct pyb_stopped *re
     if (r != PYB_TRACE_STOPPED)
         return r;
     int event = status >> 8, number = status & 0xff;
-    // A stop of our own (SIGTRAP) or one of the whole process (SIGSTOP, SIGTSTP, ...); else a signal is being delivered.
+    // A stop of our own (SIGTRAP) or one of the whole process (SIGSTOP, SIGTSTP, ...); else a signal is being
+    // delivered.
     ret->was_group_stopped = event == PTRACE_EVENT_STOP && number != SIGTRAP;
     if (event == 0)
         t->signal = number;

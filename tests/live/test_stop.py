@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stopping threads (core/live/stop.h), with a process of our own that traces and with a thread that does: nothing is left stopped and
-no signal is lost, whoever is killed or ends, and whenever.
+"""Stopping threads (core/live/stop.h), by a process of our own that traces and by a thread that does: nothing is left
+stopped and no signal is lost, whoever is killed or ends, and whenever.
 
-The truth is the target's: its counters, its list of signals, its exit status, its clock; and the kernel's (/proc, wait()).
+The truth is the target's (its counters, its list of signals, its exit status, its clock) and the kernel's.
 PYBRAID_KILLS=1000 makes the counts of the soak run.
 """
 import os
@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from support import debugger, process
+from support import process
 from support.tools import built
 
 ROUNDS = int(os.environ.get("PYBRAID_KILLS", "60"))

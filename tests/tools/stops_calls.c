@@ -1,7 +1,7 @@
-// SPDX-License-Identifier: Apache-2.0
-// stops_calls [process|thread]: a child sleeps in one system call after the other. Reading /proc (pyb_task_read) must leave it there,
-// and a stop must make exactly those calls fail with EINTR that pyb_syscall_minds_stops() names. A line for each. Exit 0 only if the
-// name is the kernel's, the reading disturbs nothing and EINTR comes as predicted; a socket without timeout may go on all the same.
+// SPDX-License-Identifier: Apache-2.0 stops_calls [process|thread]: a child sleeps in one system call after the
+// other. Reading /proc (pyb_task_read) must leave it there, and a stop must make exactly those calls fail with
+// EINTR that pyb_syscall_minds_stops() names. A line for each. Exit 0 only if the name is the kernel's, the
+// reading disturbs nothing and EINTR comes as predicted; a socket without timeout may go on all the same.
 #include <linux/futex.h>
 #include <linux/io_uring.h>
 #include <poll.h>

@@ -1,8 +1,8 @@
-// SPDX-License-Identifier: Apache-2.0
-// stops_ending ROUNDS SEED process|thread: threads of a target are stopped and resumed, singly or all together, while the target
-// ends at a random moment: it exits, is killed, crashes, or runs another program (from its first thread, or from another). It must
-// come to that end at once, with its own exit status, as its parent sees it, and no call of ours may fail in another way than
-// "it has ended". Prints figures; exit 0 only if all held.
+// SPDX-License-Identifier: Apache-2.0 stops_ending ROUNDS SEED process|thread: threads of a target are stopped
+// and resumed, singly or all together, while the target ends at a random moment: it exits, is killed, crashes,
+// or runs another program (from its first thread, or from another). It must come to that end at once, with its
+// own exit status, as its parent sees it, and no call of ours may fail in another way than "it has ended".
+// Prints figures; exit 0 only if all held.
 #include "stopping.h"
 
 #define THREADS 6

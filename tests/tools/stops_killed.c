@@ -1,8 +1,8 @@
-// SPDX-License-Identifier: Apache-2.0
-// stops_killed ROUNDS SEED process|thread: a process stops, reads and resumes the threads of a running target, all the time; it,
-// its keeper, or both are killed at a random moment. Each time the target must go on: every thread's counter advances, or, if
-// SIGSTOP had stopped the process, it is still stopped and goes on after SIGCONT; its parent hears of that stop once. Queued
-// signals, with serial numbers, arrive exactly once, with their sender. Prints figures; exit 0 only if all held.
+// SPDX-License-Identifier: Apache-2.0 stops_killed ROUNDS SEED process|thread: a process stops, reads and
+// resumes the threads of a running target, all the time; it, its keeper, or both are killed at a random moment.
+// Each time the target must go on: every thread's counter advances, or, if SIGSTOP had stopped the process, it
+// is still stopped and goes on after SIGCONT; its parent hears of that stop once. Queued signals, with serial
+// numbers, arrive exactly once, with their sender. Prints figures; exit 0 only if all held.
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 
@@ -24,8 +24,8 @@ static struct shared *g;
 static unsigned long sent;
 static int target_signal;
 
-// Signals are met while they are being delivered only if they come between a seize and its interrupt, mostly a microsecond: this
-// makes it longer, and tells when that is so.
+// Signals are met while they are being delivered only if they come between a seize and its interrupt, mostly a
+// microsecond: this makes it longer, and tells when that is so.
 static long slow_ptrace(enum __ptrace_request request, int32_t tid, void *addr, void *data)
 {
     siginfo_t si;
@@ -343,9 +343,11 @@ int main(int argc, char **argv)
         one_round(target, by_thread, round, &seed, &c);
     check_signals(rounds);
     end_child(target);
-    printf("rounds=%lu killed_parent=%lu killed_keeper=%lu killed_both=%lu floods=%lu killed_in_signal_stop=%lu traced_when_killed=%lu stopped_before=%lu "
-           "stopped_while_traced=%lu stops=%lu all_together=%lu signal_stops=%lu signals=%lu refused=%lu late=%lu other=%lu\n",
-           rounds, c.killed[PARENT], c.killed[KEEPER], c.killed[BOTH], c.floods, c.in_signal_stop, c.held, c.while_stopped, c.stopped_meanwhile,
+    printf("rounds=%lu killed_parent=%lu killed_keeper=%lu killed_both=%lu floods=%lu killed_in_signal_stop=%lu "
+           "traced_when_killed=%lu stopped_before=%lu stopped_while_traced=%lu stops=%lu all_together=%lu signal_stops=%lu "
+           "signals=%lu refused=%lu late=%lu other=%lu\n",
+           rounds, c.killed[PARENT], c.killed[KEEPER], c.killed[BOTH], c.floods, c.in_signal_stop,
+           c.held, c.while_stopped, c.stopped_meanwhile,
            g->stops, g->all_stops, g->signal_stops, sent, g->refused, g->late, g->other);
     return g->refused || g->other;
 }

@@ -1,12 +1,12 @@
-// SPDX-License-Identifier: Apache-2.0
-// stops_odd CASE [process|thread] [ARGUMENT...]: one odd target or one odd moment; prints what was seen, exit 0 if it was right.
-//   vfork        a vfork parent is given up within PYB_STOP_WAIT_MS and later runs on, while another thread is held all the time
+// SPDX-License-Identifier: Apache-2.0 stops_odd CASE [process|thread] [ARGUMENT...]: one odd target or one odd
+// moment; prints what was seen, exit 0 if it was right.
+//   vfork        a vfork parent is given up in time and runs on, while another thread is held all the time
 //   stopped      SIGSTOP: stopped before and after
-//   frozen DIR   in a cgroup that was made for it: freezer.state (v1) or cgroup.freeze (v2); exit 77 where neither can be written
+//   frozen DIR   in a cgroup made for it (freezer.state or cgroup.freeze); exit 77 where that cannot be written
 //   patience     held for too long: let go by itself, and said so
 //   suspended    the same when the whole of us is suspended (process only)
 //   keeper       the keeper is suspended: the next call ends it and goes on with another (process only)
-//   host         the program that calls: no SIGCHLD, no child to wait for, no open file in the keeper (process only)
+//   host         the program that calls: no SIGCHLD, no child, no file of it in the keeper (process only)
 //   one PID TID  stops and resumes one thread of somebody else's; prints what comes of it
 //   time COUNT   how long the target itself sees that it was stopped, in us
 #include <dirent.h>
