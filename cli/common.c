@@ -124,6 +124,7 @@ void cli_printf(struct cli_out *o, const char *format, ...)
 int cli_close(struct cli_out *o, int code)
 {
     errno = 0;
+    // cppcheck-suppress useClosedFile // cli_open has opened it
     int rc = o->path ? fclose(o->file) : fflush(o->file);
     if (rc != 0 && o->sys_errno == 0)
         o->sys_errno = errno ? errno : EIO;

@@ -116,7 +116,7 @@ static uint32_t get_u32(const uint8_t *p)
 // Zeros of the long nops before a function seem to refer to what comes after them.
 static bool is_padding(struct search *s, uint32_t word, uint64_t after)
 {
-    struct part p;
+    struct part p = {0};
     return word == 0 && pyb_elf_fde(s->e, after - 1, &p.start, &p.end) == PYB_E_NOTFOUND;
 }
 

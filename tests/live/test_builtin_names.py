@@ -4,15 +4,8 @@ import subprocess
 
 import pytest
 
-from support import pythons, target
-
-TOOL = "build/tools/builtins"
-
-
-@pytest.fixture(scope="session")
-def builtins_tool():
-    subprocess.run(["make", "-s", TOOL], cwd=pythons.REPO, check=True, timeout=600)
-    return pythons.REPO + "/" + TOOL
+from support import target
+from support.tools import built
 
 
 def last_two(owner, name):
@@ -29,14 +22,14 @@ def ours(tool, pid):
 
 
 @pytest.mark.matrix("names")
-def test_builtin_names(python, target_folder, builtins_tool):
+def test_builtin_names(python, target_folder):
     if not python.facts["ctypes"]:
         pytest.skip("%s has no ctypes: it cannot look into its own objects" % python.id)
     with target.start(python, "builtin_names.py", folder=target_folder) as running:
         told = {}
         for address, owner, name in running.account["facts"]["functions"]:
             told.setdefault(address, set()).add(last_two(owner, name))
-        mine = ours(builtins_tool, running.pid)
+        mine = ours(built("builtins"), running.pid)
     wrong = [(hex(address), mine[address], sorted(names)) for address, names in told.items()
              if address in mine and mine[address] not in names]
     missing = [sorted(names) for address, names in told.items() if address not in mine and len(names) == 1]

@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from support import debugger, pythons, references, target
-from test_builtin_names import TOOL, builtins_tool  # noqa: F401: a fixture
+from support import debugger, references, target
+from support.tools import built
 
 SORT, SUB = "list_sort_impl", "pattern_subx"
 
@@ -31,18 +31,18 @@ def alternatives(name):
 
 @pytest.mark.matrix("names")
 @pytest.mark.pythons(since=(3, 9), having={"stripped", "debian"}, without={"jit"})
-def test_moved_code_has_its_owners_name(python, target_folder, builtins_tool):  # noqa: F811
+def test_moved_code_has_its_owners_name(python, target_folder):
     path = python.path
     debug_file = references.debug_file_of(python, path)
     if debug_file is None:
         pytest.skip("no separate debug file of %s: apt install its -dbg package" % python.id)
     symbols, refs = references.symbols_of(debug_file), references.References(path)
     with target.start(python, "builtin_names.py", folder=target_folder) as running:
-        known = names_of(builtins_tool, running.pid)
+        known = names_of(built("builtins"), running.pid)
         moved = [at for at in refs.starts if at in symbols and at not in known]
         wanted = [at for at in moved if plain(symbols[at]) in (SORT, SUB)]
         chosen = wanted + random.Random(python.id).sample(moved, 300)
-        told = names_of(builtins_tool, running.pid, *chosen)
+        told = names_of(built("builtins"), running.pid, *chosen)
     named = {at: name for at, name in told.items() if name not in "?-"}
     wrong = []
     for at, name in named.items():
