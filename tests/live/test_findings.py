@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `pybraid dump` concludes about several threads: the targets of deadlocks.py, which know themselves who is to blame."""
+import os
 import re
+import subprocess
 import time
 
 import pytest
@@ -9,9 +11,11 @@ from support import debugger
 from support.process import TargetError, state_of, wait_until
 from support.shell import dump_json, pybraid
 from support.target import start
+from support.tools import built
 
 FILE = r"\S*/deadlocks\.py"
 SECONDS = 30
+FLIPS = os.environ.get("PYBRAID_FLIPS", "150")
 
 
 class Stuck:
@@ -297,6 +301,18 @@ def test_core(python, target_folder, mode):
         else:
             # A core has its threads in another order.
             assert sorted(re.split("[ ,;]+", found[0]["text"])) == sorted(re.split("[ ,;]+", live["text"]))
+
+
+@pytest.mark.matrix("core")
+def test_damaged_core(python, target_folder):
+    """Words that the conclusions rest on point elsewhere: no crash, no endless loop (flip_core fails at a second, or above 64 MiB)."""
+    with Stuck(python, target_folder, "two-locks") as stuck:
+        stuck.only("deadlock")
+        core = debugger.gcore(stuck.target)
+    done = subprocess.run([built("flip_core"), core, python.path if "root" in python.traits else "", FLIPS], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, encoding="utf-8", timeout=600)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"[1-9]\d* of %s with findings" % FLIPS, done.stdout), done.stdout
 
 
 @pytest.mark.matrix("findings")
