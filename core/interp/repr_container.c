@@ -130,7 +130,7 @@ int pyb_repr_set(struct pyb_repr *r, pyb_addr object, const struct pyb_type *typ
         return rc;
     if (used < 0 || mask < 0 || mask > MAX_ITEMS || used > mask + 1 || fill < used)
         return pyb_repr_corrupt(r, object, "a set of %lld items in %lld slots", (long long)used,
-                                (long long)mask + 1);
+                                (long long)((uint64_t)mask + 1));
     bool two = l->major == 2, named = two || strcmp(type->name, "set") != 0;
     if (used == 0) {
         pyb_buf_printf(r->out, two ? "%s([])" : "%s()", type->name);
