@@ -30,16 +30,16 @@ static void take(const char *piece, size_t n, void *ctx)
     o->len += n;
 }
 
-static bool run(const char *name, struct output *o)
+static bool run(const char *name, int options, struct output *o)
 {
     if (setjmp(o->too_long) != 0)
         return false;
     o->len = 0;
     // Rust first: a legacy name is a valid C++ one too, with a hash at its end.
-    if (rust_demangle_callback(name, DMGL_PARAMS | DMGL_ANSI, take, o) && o->len > 0)
+    if (rust_demangle_callback(name, options, take, o) && o->len > 0)
         return true;
     o->len = 0;
-    return cplus_demangle_v3_callback(name, DMGL_PARAMS | DMGL_ANSI, take, o) && o->len > 0;
+    return cplus_demangle_v3_callback(name, options, take, o) && o->len > 0;
 }
 
 // Without suffix and version. A legacy Rust name may have dots in it, and ends with its hash.
@@ -51,7 +51,7 @@ static size_t core_length(const char *symbol)
     return hash ? (size_t)(hash - symbol) + 20 : strcspn(symbol, ".@");
 }
 
-const char *pyb_demangle(struct pyb_arena *arena, const char *symbol)
+static const char *demangle(struct pyb_arena *arena, const char *symbol, int options)
 {
     char name[PYB_MAX_MANGLED + 1];
     if (!pyb_is_mangled(symbol))
@@ -63,11 +63,26 @@ const char *pyb_demangle(struct pyb_arena *arena, const char *symbol)
     memcpy(name, symbol, n);
     name[n] = '\0';
     struct output *o = pyb_alloc(arena->ctx, sizeof(*o));
-    const char *ret = o && run(name, o) ? pyb_arena_strndup(arena, o->text, o->len) : NULL;
+    const char *ret = o && run(name, options, o) ? pyb_arena_strndup(arena, o->text, o->len) : NULL;
     pyb_free(arena->ctx, o);
     return ret;
 }
+
+const char *pyb_demangle(struct pyb_arena *arena, const char *symbol)
+{
+    return demangle(arena, symbol, DMGL_PARAMS | DMGL_ANSI);
+}
+
+const char *pyb_demangle_name(struct pyb_arena *arena, const char *symbol)
+{
+    return demangle(arena, symbol, DMGL_NO_OPTS);
+}
 #else
+const char *pyb_demangle_name(struct pyb_arena *arena, const char *symbol)
+{
+    return pyb_demangle(arena, symbol);
+}
+
 const char *pyb_demangle(struct pyb_arena *arena, const char *symbol)
 {
     (void)arena, (void)symbol;

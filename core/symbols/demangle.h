@@ -15,4 +15,6 @@
 bool pyb_is_mangled(const char *symbol);
 /** In the arena; NULL: not a mangled name, too long, or no memory. The raw name is shown then. */
 const char *pyb_demangle(struct pyb_arena *arena, const char *symbol);
+/** The same without the parameters: "ns::Class::method". */
+const char *pyb_demangle_name(struct pyb_arena *arena, const char *symbol);
 #endif

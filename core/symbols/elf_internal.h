@@ -25,6 +25,9 @@ enum pyb_elf_source {
     PYB_ELF_PAGES,  // the pages of a file that a recording carries
 };
 
+struct pyb_dwarf;
+void pyb_dwarf_free(struct pyb_dwarf *d);
+
 struct pyb_elf_page { uint64_t index; uint32_t len; const uint8_t *data; };
 struct pyb_elf_span { uint64_t vaddr, size, align; };
 
@@ -99,7 +102,7 @@ struct pyb_elf {
     uint64_t phdr_end;                  // file offset where the program headers end
     // Read when asked for
     bool build_id_tried, dynamic_tried, sections_tried, soname_tried, debugdata_tried, index_tried;
-    bool separate_tried;
+    bool separate_tried, dwarf_tried;
     bool extents_tried;
     uint8_t build_id[64];
     size_t build_id_len;
@@ -111,6 +114,7 @@ struct pyb_elf {
     size_t section_names_len;
     struct pyb_elf *debugdata;
     struct pyb_elf *separate;           // its debug file: see debug_file.h
+    struct pyb_dwarf *dwarf;            // see module_dw.h
     struct pyb_elf_func *funcs;         // sorted by value, the preferred of equals last
     uint64_t *func_ends;                // the highest end of funcs[0..i]
     size_t n_funcs;

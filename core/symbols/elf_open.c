@@ -30,6 +30,7 @@ void pyb_elf_free(struct pyb_elf *e)
     if (!e)
         return;
     struct pyb_ctx *ctx = e->ctx;
+    pyb_dwarf_free(e->dwarf);   // before the files that it reads
     pyb_elf_free(e->separate);  // depth 1 as well
     pyb_elf_free(e->debugdata); // depth 1: a buffer has no .gnu_debugdata of its own
     if (e->fd >= 0)
