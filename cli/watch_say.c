@@ -12,12 +12,14 @@
 
 bool watch_say(const char *text, size_t len)
 {
+    static bool given_up; // waited once; nobody reads
     while (len > 0) {
         struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
-        int n = poll(&p, 1, PATIENCE_MS);
+        int n = poll(&p, 1, given_up ? 0 : PATIENCE_MS);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n <= 0)
+        given_up = n <= 0;
+        if (given_up)
             return false;
         ssize_t done = write(STDERR_FILENO, text, len < PIECE ? len : PIECE);
         if (done < 0 && (errno == EINTR || errno == EAGAIN))
