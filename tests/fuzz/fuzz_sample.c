@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sessions over the pages of a recorded process (tests/fuzz/sample.pyb, PYBRAID_FUZZ_RECORDING), with memory that changes between
-// two looks: pyb_read with locals, JSON and text, then sampling, before and after. The interpreter is found once, at the start: some
-// thousand inputs a second, where fuzz_session, which finds it each time, makes some ten.
+// Sessions over the pages of a recorded process (tests/fuzz/sample.pyb, PYBRAID_FUZZ_RECORDING), with memory that
+// changes between two looks: pyb_read with locals, JSON and text, then sampling, before and after. The interpreter
+// is found once, at the start; fuzz_session, which finds it each time, is many times slower.
 //
-// Input: options (1), number of first changes (1), then changes of 6 bytes: place (2), offset (1), kind (1), what the kind takes (2). The
-// first changes are there from the beginning, the others come after a sample. In the end all are taken back: then the session has to
-// say the same as one that never saw them.
+// Input: options (1), number of first changes (1), then changes of 6 bytes: place (2), offset (1), kind (1), what
+// the kind takes (2). The first changes are there from the beginning, the others come after a sample. In the end
+// all are taken back: then the session has to say the same as one that never saw them.
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -180,7 +180,8 @@ static void take_truth(void)
     struct pyb_session *s = open_pages();
     const struct pyb_thread_state *states;
     const struct pyb_sample *sample;
-    require(pyb_thread_states(s, &states, &n_true, NULL) == 0 && n_true >= 2 && n_true <= MAX_THREADS, "the recording has no threads");
+    require(pyb_thread_states(s, &states, &n_true, NULL) == 0 && n_true >= 2 && n_true <= MAX_THREADS,
+            "the recording has no threads");
     uint32_t n_frames = 0;
     for (uint32_t i = 0; i < n_true; i++)
         true_states[i] = states[i].state;
@@ -250,8 +251,8 @@ static void change_back(void)
 
 static void apply(const uint8_t *d)
 {
-    static const uint64_t extremes[] = {0, 1, UINT64_MAX, INT64_MAX, UINT64_C(1) << 63, UINT32_MAX, INT32_MAX, UINT64_C(1) << 47,
-                                        4096, 3, UINT64_C(1) << 32, UINT64_C(0xdeadbeef000)};
+    static const uint64_t extremes[] = {0, 1, UINT64_MAX, INT64_MAX, UINT64_C(1) << 63, UINT32_MAX, INT32_MAX,
+                                        UINT64_C(1) << 47, 4096, 3, UINT64_C(1) << 32, UINT64_C(0xdeadbeef000)};
     const struct pyb_range *place = &places[(size_t)(d[0] | d[1] << 8) % n_places];
     const struct pyb_range *other = &places[(size_t)(d[4] | d[5] << 8) % n_places];
     pyb_addr addr = place->addr + d[2] % place->done, word = place->addr + (d[2] % place->done & ~7u);
@@ -288,7 +289,8 @@ static int check_text(void *ctx, const char *text, size_t len)
 static void read_all(struct pyb_session *s, uint32_t flags)
 {
     struct pyb_read_options options = {.size = sizeof options, .flags = flags, .max_frames = 1000};
-    struct pyb_text_options text = {.size = sizeof text, .flags = PYB_TEXT_ALL | PYB_TEXT_LOCALS | PYB_TEXT_VERBOSE, .current = -1};
+    struct pyb_text_options text = {.size = sizeof text, .current = -1,
+                                    .flags = PYB_TEXT_ALL | PYB_TEXT_LOCALS | PYB_TEXT_VERBOSE};
     struct pyb_process *p = NULL;
     struct pyb_error err = {0};
     uint64_t written = 0;
@@ -301,6 +303,11 @@ static void read_all(struct pyb_session *s, uint32_t flags)
     if (code == 0)
         (void)pyb_json(p, check_text, &written);
     pyb_process_free(p);
+}
+
+static uint64_t length_of(const char *text)
+{
+    return text ? strlen(text) : 0;
 }
 
 static void sample_all(struct pyb_session *s, uint32_t flags)
@@ -321,13 +328,14 @@ static void sample_all(struct pyb_session *s, uint32_t flags)
         require(code == 0 || (code == err.code && err.what[0]), "an error without text");
         uint64_t length = 0;
         for (uint32_t i = 0; code == 0 && i < sample->n_frames; i++)
-            length += sample->frames[i].name ? strlen(sample->frames[i].name) + strlen(sample->frames[i].func ? sample->frames[i].func : "") : 0;
+            length += length_of(sample->frames[i].name) + length_of(sample->frames[i].func);
         require(code != 0 || sample->complete || sample->note, "a sample that ends without a reason");
         require(length < UINT64_C(64) << 20, "names without end");
     }
 }
 
-// Without a number that tells code objects apart everything kept has to be compared; with one, what a number stands for cannot change.
+// Without a number that tells code objects apart everything kept has to be compared; with one, what a number stands
+// for cannot change.
 static void must_be_clean(struct pyb_session *s)
 {
     const struct pyb_thread_state *states;
