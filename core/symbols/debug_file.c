@@ -106,8 +106,8 @@ static struct pyb_elf *by_link(const struct finding *f, const char *folder, int 
     const char *slash = strrchr(f->path, '/');
     if (!f->link.there || f->path[0] != '/')
         return NULL;
-    int n = snprintf(path, sizeof(path), "%.*s%.*s/%s%s", folder_len, folder, (int)(slash - f->path), f->path, between,
-                     f->link.name);
+    int n = snprintf(path, sizeof(path), "%.*s%.*s/%s%s", folder_len, folder, (int)(slash - f->path), f->path,
+                     between, f->link.name);
     return n < (int)sizeof(path) && strcmp(path, f->path) != 0 ? try_file(f, path, true) : NULL;
 }
 
