@@ -32,6 +32,8 @@ int pyb_dump_unwind(struct pyb_dumping *d, size_t i, const struct pyb_regs *regs
     d->stacks[i].truncated = unwound.truncated;
     if (ret_needs_registers)
         *ret_needs_registers = unwound.needs_registers;
+    if (code == 0 && (d->flags & PYB_DUMP_SOURCE))
+        code = pyb_dump_source(d, i, err);
     return code;
 }
 

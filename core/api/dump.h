@@ -42,6 +42,8 @@ int pyb_dump_live(struct pyb_dumping *d, const struct pyb_dump_options *o, struc
 /** Frames of one stack into d->stacks[i], by regs. */
 int pyb_dump_unwind(struct pyb_dumping *d, size_t i, const struct pyb_regs *regs, bool *ret_needs_registers,
                     struct pyb_error *err);
+/** PYB_DUMP_SOURCE: puts files, lines and inlined functions into the frames of one stack. */
+int pyb_dump_source(struct pyb_dumping *d, size_t i, struct pyb_error *err);
 /**
  * Reads into the cache what the thread's stack and Python frames consist of; the thread must not run meanwhile. `again`: nothing read
  * before counts any more.
