@@ -4,6 +4,7 @@
 #include "unwind/walk.h"
 
 #define MAX_FRAME (UINT64_C(8) << 20) // bytes between sp and a frame pointer
+#define SCAN_STUB 4u                  // the same for a stub in a file
 #define SCAN 64u                      // words of the stack in which compiled code's caller is looked for
 
 static bool is_file(struct pyb_walk *w, pyb_addr pc)
@@ -65,10 +66,10 @@ static bool is_caller(struct pyb_walk *w, uint64_t at, bool shim, uint64_t *ret_
 
 // Code that was compiled at run time lies in no file. CPython's JIT enters it through a shim of the same kind, which saves registers, calls and
 // restores them: the nearest return address that leads to such a one, or to a file.
-static bool by_scan(struct pyb_walk *w, bool shim, struct pyb_regs *next)
+static bool by_scan(struct pyb_walk *w, bool shim, unsigned words, struct pyb_regs *next)
 {
     uint64_t sp = w->regs.r[w->machine->sp];
-    for (unsigned i = 0; i < SCAN && w->rc == 0; i++) {
+    for (unsigned i = 0; i < words && w->rc == 0; i++) {
         uint64_t at = sp + i * w->machine->ptr_size, pc = 0;
         if (!is_caller(w, at, shim, &pc))
             continue;
@@ -80,6 +81,15 @@ static bool by_scan(struct pyb_walk *w, bool shim, struct pyb_regs *next)
         return true;
     }
     return false;
+}
+
+// The innermost function: a stub that has put nothing on the stack yet (libffi's trampolines), so that its return address is on top.
+static bool by_top_of_stack(struct pyb_walk *w, struct pyb_regs *next)
+{
+    if (!w->exact || w->machine->link_register || !by_scan(w, false, 1, next))
+        return false;
+    next->known |= w->regs.known & w->machine->callee_saved;
+    return true;
 }
 
 enum pyb_step pyb_step_bare(struct pyb_walk *w, struct pyb_regs *next, uint32_t *flags)
@@ -96,12 +106,12 @@ enum pyb_step pyb_step_bare(struct pyb_walk *w, struct pyb_regs *next, uint32_t 
     if (known && !w->exact && w->regs.r[fp] == 0 && file)
         return PYB_STEP_END; // the ABIs' mark of the outermost frame
     *flags = PYB_NATIVE_APPROX;
-    bool scanned = !file && by_scan(w, true, next);
+    bool scanned = (!file && by_scan(w, true, SCAN, next)) || (!w->rc && by_top_of_stack(w, next));
     if (!scanned && !w->rc && known && by_frame_pointer(w, next)) {
         w->u->stats.by_frame_pointer++;
         return PYB_STEP_OK;
     }
-    if (scanned || (!w->rc && !file && by_scan(w, false, next))) {
+    if (scanned || (!w->rc && (!file || w->exact) && by_scan(w, false, file ? SCAN_STUB : SCAN, next))) {
         w->u->stats.by_scan++;
         return PYB_STEP_OK;
     }

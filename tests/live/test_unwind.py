@@ -52,12 +52,13 @@ def exact_part(frames):
 
 def judge(python, entry):
     """
-    "same" as GDB; "jit": equal up to code compiled at run time, which has no call frame information: beyond it GDB guesses its own way (it ends
-    with "corrupt stack", or takes data for return addresses), and ours are marked; "wrong".
+    "same" as GDB; "marked": the same, but found by a guess (code compiled at run time and libffi's trampolines have no call frame
+    information) and marked; "jit": equal up to code compiled at run time: beyond it GDB guesses its own way (it ends with "corrupt stack", or
+    takes data for return addresses), and ours are marked; "wrong".
     """
     ours, theirs = places(entry["mine"]), places(entry["gdb"])
     if ours == theirs and not entry["note"] and entry["reason"] in OUTERMOST:
-        return "same" if not is_marked(entry["mine"]) else "jit"
+        return "same" if not is_marked(entry["mine"]) else "marked"
     exact = places(exact_part(entry["mine"]))
     if "jit" in python.traits and len(exact) < len(ours) and theirs[:len(exact)] == exact:
         return "jit"
@@ -102,7 +103,7 @@ def test_at_rest(python, target_folder, program):
         seen = entries(python, target, 0)
         assert len(seen) == len(os.listdir("/proc/%d/task" % target.pid))
         verdicts, _asleep = count_verdicts(python, seen)
-        assert verdicts.get("jit", 0) == 0 or "jit" in python.traits
+        assert "marked" not in verdicts or "jit" in python.traits
 
 
 @pytest.mark.wide
@@ -116,7 +117,8 @@ def test_any_instruction(python, target_folder, request, record_property):
         debugger.assert_undisturbed(target)
     record_property("said", "unwinder beside GDB at %d random stops, %-16s %s; with pc and sp only %s"
                     % (count, python.id, verdicts, asleep))
-    assert verdicts.get("jit", 0) == 0 or "jit" in python.traits
+    # libffi's trampolines, met now and then
+    assert verdicts.get("marked", 0) <= 1 + count // 20 or "jit" in python.traits
 
 
 def threads_of_tool(arguments):

@@ -414,6 +414,30 @@ static void test_frame_pointer(void **state)
     assert_true(got.needs_registers);
 }
 
+// libffi's trampolines: the innermost function is a stub without call frame information, its return address on top of the stack or nearly so.
+static void test_stub(void **state)
+{
+    (void)state;
+    poke(R_TEXT, 0x10, "\x0f\x0b", 2);
+    pyb_reg_set(&regs, RBP, STACK + 64); // of the caller's caller
+    push(64, 0);
+    push(72, indirect_call(TEXT + 0x320));
+    push(0, indirect_call(TEXT + 0x120));
+    framed(TEXT + 0x120, false);
+    outermost(TEXT + 0x320);
+    unwind();
+    assert_ends(3, NULL);
+    assert_frame(1, TEXT + 0x120, STACK + 8, PYB_NATIVE_APPROX);
+    assert_frame(2, TEXT + 0x320, STACK + 80, 0);
+    regs.known &= ~(UINT64_C(1) << RBP); // asleep, and two words pushed
+    push(0, 1);
+    push(16, TEXT + 0x120);
+    outermost(TEXT + 0x120);
+    unwind();
+    assert_ends(2, NULL);
+    assert_frame(1, TEXT + 0x120, STACK + 24, PYB_NATIVE_APPROX);
+}
+
 // Code of the JIT calls into a file; its own caller is the shim, which restores registers and returns.
 static void test_jit(void **state)
 {
@@ -497,7 +521,7 @@ int main(void)
         TEST(test_plain), TEST(test_nonsense), TEST(test_saved_frame_pointer), TEST(test_asleep_found_by_caller),
         TEST(test_asleep_through_plt), TEST(test_asleep_ambiguous), TEST(test_asleep_indirect), TEST(test_asleep_not_found),
         TEST(test_signal), TEST(test_circle), TEST(test_musl_sigreturn), TEST(test_perf_trampolines), TEST(test_called_nothing),
-        TEST(test_frame_pointer), TEST(test_jit), TEST_ARM(test_arm), TEST_ARM(test_arm_trampoline), TEST(test_abort),
+        TEST(test_frame_pointer), TEST(test_stub), TEST(test_jit), TEST_ARM(test_arm), TEST_ARM(test_arm_trampoline), TEST(test_abort),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
