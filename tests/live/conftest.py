@@ -39,10 +39,11 @@ def pytest_configure(config):
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
     needed = int(os.environ.get("PYBRAID_MIN_PYTHONS", "1"))
-    if len({row.path for row in rows}) < needed:
+    found = len({row.path for row in rows})  # with its JIT on it is no other interpreter
+    if found < needed:
         reasons = "\n".join("%s: %s" % (row.id, row.reason) for row in absent)
         raise pytest.UsageError("%d interpreters found, %d wanted (PYBRAID_MIN_PYTHONS); `make pythons` fetches "
-                                "some:\n%s" % (len(rows), needed, reasons))
+                                "some:\n%s" % (found, needed, reasons))
     config.stash[ROWS] = rows, chosen, absent
     config.stash[MATRIX] = Matrix()
     config.pluginmanager.register(Collector(config.stash[MATRIX]), "pybraid-matrix")
