@@ -24,7 +24,8 @@ static bool is_partial(const struct pyb_process *p)
 int show_read(const char *target, const struct show *s, struct pyb_session **ret_session, struct pyb_process **ret,
               struct pyb_error *err)
 {
-    const struct pyb_options session_options = {.size = sizeof(session_options), .abort = cli_interrupted};
+    const struct pyb_options session_options = {.size = sizeof(session_options), .abort = cli_interrupted,
+                                                .debug_server = true};
     const struct pyb_dump_options dump = {
         .size = sizeof(dump), .flags = s->dump, .tids = s->tids, .n_tids = s->n_tids};
     const struct pyb_read_options reading = {.size = sizeof(reading), .flags = s->read};

@@ -46,7 +46,7 @@ class Error(ctypes.Structure):
 class Options(Sized):
     _fields_ = [("size", c_size_t), ("alloc", c_void_p), ("free", c_void_p), ("alloc_ctx", c_void_p),
                 ("max_bytes", c_uint64), ("max_ms", c_uint64), ("abort", ABORT_FN), ("abort_ctx", c_void_p),
-                ("debug_folders", c_char_p)]
+                ("debug_folders", c_char_p), ("debug_server", c_bool)]
 
 
 class ModuleDesc(Sized):

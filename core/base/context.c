@@ -33,6 +33,7 @@ void pyb_ctx_init(struct pyb_ctx *ctx, const struct pyb_options *o)
         ctx->abort = o->abort;
         ctx->abort_ctx = o->abort_ctx;
     }
+    ctx->debug_server = HAS_FIELD(o, debug_server) && o->debug_server;
     if (HAS_FIELD(o, debug_folders) && o->debug_folders && strlen(o->debug_folders) < sizeof(ctx->debug_folders))
         strcpy(ctx->debug_folders, o->debug_folders);
 }

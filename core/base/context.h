@@ -17,6 +17,7 @@ struct pyb_ctx {
     void *abort_ctx;
     uint64_t deadline_ns; // 0: none; monotonic
     uint32_t check_countdown;
+    bool debug_server;        // DEBUGINFOD_URLS may be asked
     char debug_folders[1024]; // of separate debug files, with ':' between them
 };
 

@@ -71,6 +71,7 @@ struct pyb_options {
     bool (*abort)(void *ctx);            // asked between reads; true ends the call with PYB_E_ABORTED
     void *abort_ctx;
     const char *debug_folders;           // of separate debug files, as "/usr/lib/debug:/opt/debug"; NULL: /usr/lib/debug; "": none. Copied
+    bool debug_server;                   // also ask the servers of the environment's DEBUGINFOD_URLS for them, 5 s a file at most
 };
 
 /** One mapped file (or anonymous module such as the vDSO) of a target that a front end describes. */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "symbols/debuginfod.h"
 #include "symbols/modules_internal.h"
 
 #define MAX_PATH 4096u
@@ -128,6 +129,20 @@ static struct pyb_elf *in_root(const struct finding *f)
     return found ? found : by_link(f, "", 0, ".debug/");
 }
 
+static struct pyb_elf *from_server(const struct finding *f)
+{
+    struct pyb_elf *debug = NULL;
+    int fd = f->id ? pyb_debuginfod_find(f->t->ctx, f->id, f->id_len) : -1;
+    if (fd < 0 || pyb_elf_open_fd(f->t->ctx, fd, &debug, NULL) != 0)
+        return NULL;
+    if (belongs(f, debug, false)) {
+        debug->debugdata_tried = debug->separate_tried = true;
+        return debug;
+    }
+    pyb_elf_free(debug);
+    return NULL;
+}
+
 static struct pyb_elf *find(struct pyb_target *t, struct pyb_module *mod)
 {
     struct finding f = {.t = t, .elf = mod->elf, .path = mod->path, .link = read_link(mod->elf)};
@@ -145,7 +160,9 @@ static struct pyb_elf *find(struct pyb_target *t, struct pyb_module *mod)
     f.root = PYB_OPEN_PLAIN;
     if (mod->local_path && mod->local_path[0] == '/')
         f.path = mod->local_path;
-    return found ? found : in_root(&f);
+    if (!found)
+        found = in_root(&f);
+    return found ? found : from_server(&f);
 }
 
 struct pyb_elf *pyb_module_debug_file(struct pyb_target *t, struct pyb_module *mod)
