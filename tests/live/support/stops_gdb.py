@@ -25,6 +25,9 @@ def native_stack():
             in_handler = True
         frames.append([frame.pc(), int(frame.read_register("sp")), frame.name()])
         frame = frame.older()
+    if in_handler and int(gdb.parse_and_eval("$_siginfo.si_signo")) in (signal.SIGSEGV, signal.SIGBUS):
+        # The only handler that reads Python's structures.
+        raise gdb.GdbError("faulthandler crashed at " + str(frames[0][2]))
     return frames, in_handler
 
 

@@ -15,7 +15,7 @@ FRAME = re.compile(r'  File (?:"(?P<file>.*)"|\?\?\?), line (?P<line>\d+|\?\?\?)
 HEADERS = ("Stack (most", "Current thread", "Thread 0x", "  <no Python frame>")
 
 FAULTHANDLER_CRASHED = re.compile(r"received signal SIG(SEGV|BUS).*\n(.*\n)?.*(dump_frame|dump_traceback|_Py_DumpTraceback|faulthandler|"
-                                  r"_Py_DumpASCII|PUTS)")
+                                  r"_Py_DumpASCII|PUTS)|faulthandler crashed at ")
 
 
 @dataclass
@@ -93,7 +93,7 @@ def random_stops(target, count, commands, seed=1, gdb=None, plugin=True, tids=No
                                "python " + call], pid=target.pid, gdb=gdb, plugin=plugin, timeout=timeout,
                               folders=[target.folder], symbols=symbols, first=first, check=False)
     stops = read_stops(output, report)
-    if done.code != 0 and FAULTHANDLER_CRASHED.search(done.out):
+    if done.code != 0 and FAULTHANDLER_CRASHED.search(done.out + done.err):
         return stops[:-1]
     if done.code != 0 or len(stops) != count:
         raise TargetError("%d of %d stops\n%s\n%s" % (len(stops), count, done.out[-2000:], done.err[-2000:]))
