@@ -153,7 +153,7 @@ static void descendants(struct dump *d, struct cli_out *o, const char *root, boo
     int32_t pid;
     if (!cli_is_pid(root, &pid))
         return; // a core has none
-    if (!watch_tree_read(pid, false, &tree)) {
+    if (!watch_tree_read_session(pid, &tree)) {
         fprintf(stderr, "pybraid: the children of %s cannot be listed: /proc is not readable\n", root);
         add_code(d, EXIT_FAILED, false, code);
         return;

@@ -38,8 +38,8 @@ static bool read_proc(int32_t pid, struct watch_proc *ret)
     size_t len = (size_t)(rest - name) - 1;
     memcpy(ret->comm, name + 1, len < sizeof(ret->comm) ? len : sizeof(ret->comm) - 1);
     unsigned long long user, system, start;
-    if (sscanf(rest + 2, "%c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %u %*d %llu", &ret->state,
-               &ret->ppid, &user, &system, &ret->n_threads, &start) != 6)
+    if (sscanf(rest + 2, "%c %d %*d %d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %u %*d %llu", &ret->state,
+               &ret->ppid, &ret->session, &user, &system, &ret->n_threads, &start) != 7)
         return false;
     ret->ticks = user + system;
     ret->start = start;
@@ -100,7 +100,7 @@ static const struct watch_proc *find_pid(const struct watch_tree *t, int32_t pid
 enum { UNKNOWN, OUTSIDE, INSIDE };
 
 // Goes up to the first ancestor whose place is known and gives that place to all on the way. `path` has room for all processes.
-static void place(const struct watch_tree *all, size_t at, int32_t root, char *places, size_t *path)
+static void place(const struct watch_tree *all, size_t at, int32_t root, bool session, char *places, size_t *path)
 {
     size_t n = 0;
     char found = UNKNOWN;
@@ -108,7 +108,7 @@ static void place(const struct watch_tree *all, size_t at, int32_t root, char *p
         path[n++] = at;
         int32_t parent = all->procs[at].ppid;
         const struct watch_proc *up = find_pid(all, parent);
-        if (parent == root)
+        if (parent == root || (session && all->procs[at].session == root))
             found = INSIDE;
         else if (!up || n >= all->n)
             found = OUTSIDE;
@@ -119,7 +119,7 @@ static void place(const struct watch_tree *all, size_t at, int32_t root, char *p
         places[path[--n]] = found;
 }
 
-bool watch_tree_read(int32_t root, bool whole, struct watch_tree *ret)
+static bool read_below(int32_t root, bool whole, bool session, struct watch_tree *ret)
 {
     if (!read_all(ret))
         return false;
@@ -127,7 +127,7 @@ bool watch_tree_read(int32_t root, bool whole, struct watch_tree *ret)
     size_t *path = calloc(ret->n + 1, sizeof(*path)), n = 0;
     for (size_t i = 0; places && path && i < ret->n; i++) {
         if (places[i] == UNKNOWN)
-            place(ret, i, root, places, path);
+            place(ret, i, root, session, places, path);
     }
     bool ok = places && path;
     for (size_t i = 0; ok && i < ret->n; i++) {
@@ -143,6 +143,16 @@ bool watch_tree_read(int32_t root, bool whole, struct watch_tree *ret)
     if (!ok)
         watch_tree_free(ret);
     return ok;
+}
+
+bool watch_tree_read(int32_t root, bool whole, struct watch_tree *ret)
+{
+    return read_below(root, whole, false, ret);
+}
+
+bool watch_tree_read_session(int32_t root, struct watch_tree *ret)
+{
+    return read_below(root, false, true, ret);
 }
 
 void watch_tree_free(struct watch_tree *t)

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 struct watch_proc {
-    int32_t pid, ppid;
+    int32_t pid, ppid, session;
     char state;        // R S D T t Z X I
     char comm[64];     // raw bytes
     uint64_t start;    // clock ticks since boot: with the pid, one process and no other
@@ -26,6 +26,8 @@ struct watch_tree {
 };
 /** Everything below `root`; with `whole`, root too. False: no memory or no /proc; the tree is empty then. */
 bool watch_tree_read(int32_t root, bool whole, struct watch_tree *ret);
+/** Everything below `root`, and where it leads a session, also what is in that session or below it: daemons whose parents have gone. */
+bool watch_tree_read_session(int32_t root, struct watch_tree *ret);
 void watch_tree_free(struct watch_tree *t);
 /** The same process in another picture, or NULL. */
 const struct watch_proc *watch_tree_find(const struct watch_tree *t, int32_t pid, uint64_t start);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "api/session.h"
+#include "memory/readers.h"
 
 #define CMDLINE_BYTES (128u << 10) // as much as is read of it
 #define MAX_ARGUMENTS 4096u
@@ -34,13 +35,13 @@ static void split(struct pyb_session *s, const char *text, size_t n, char separa
     }
 }
 
-static void from_proc(struct pyb_session *s)
+static size_t from_proc(struct pyb_session *s, int32_t pid)
 {
     char path[64];
-    (void)snprintf(path, sizeof(path), "/proc/%d/cmdline", s->target.pid);
+    (void)snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return; // unknown
+        return 0; // unknown
     char *text = pyb_alloc(&s->ctx, CMDLINE_BYTES);
     size_t n = 0;
     while (text && n < CMDLINE_BYTES) {
@@ -53,14 +54,17 @@ static void from_proc(struct pyb_session *s)
     if (text)
         split(s, text, n, '\0');
     pyb_free(&s->ctx, text);
+    return n;
 }
 
 void pyb_session_find_command(struct pyb_session *s)
 {
     if (s->command)
         return;
-    if (s->target.is_local && !s->target.is_core && s->target.pid > 0)
-        from_proc(s);
-    else if (s->facts && s->facts->command) // the kernel keeps 80 bytes, and spaces between arguments
+    if (s->target.is_local && !s->target.is_core && s->target.pid > 0) {
+        int32_t other = from_proc(s, s->target.pid) == 0 ? pyb_live_other_thread(s->target.pid) : 0;
+        if (other)
+            (void)from_proc(s, other);
+    } else if (s->facts && s->facts->command) // the kernel keeps 80 bytes, and spaces between arguments
         split(s, s->facts->command, strlen(s->facts->command), ' ');
 }

@@ -76,7 +76,10 @@ static int read_running(struct pyb_dumping *d, size_t i, struct pyb_error *err)
     struct pyb_dumped *t = &d->threads[i];
     struct seen before, now;
     t->has_regs = false;
-    d->stacks[i].truncated = "its native frames cannot be read while it runs";
+    if (t->task.state == 'Z') // the first thread of a process that others live on in
+        t->note = "it has ended: its Python frames are what it left behind";
+    else
+        d->stacks[i].truncated = "its native frames cannot be read while it runs";
     int code = look(d, i, &before, err);
     t->mode = PYB_MODE_UNCHECKED;
     for (int tries = 0; code == 0 && tries < VALIDATIONS && t->mode == PYB_MODE_UNCHECKED; tries++) {
@@ -183,7 +186,8 @@ static int read_sleepers(struct pyb_dumping *d, size_t begin, size_t end, struct
 static bool process_lives(const struct pyb_dumping *d)
 {
     struct pyb_task task;
-    return pyb_task_read(d->r.s->target.pid, d->r.s->target.pid, &task, NULL) == 0 && task.state != 'Z';
+    int32_t pid = d->r.s->target.pid;
+    return pyb_task_read(pid, pid, &task, NULL) == 0 && (task.state != 'Z' || pyb_live_other_thread(pid) != 0);
 }
 
 int pyb_dump_read_batch(struct pyb_dumping *d, size_t begin, size_t end, struct pyb_thread *ret, struct pyb_error *err)

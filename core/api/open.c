@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Opening a target: memory behind a cache, the list of its files, facts about it. Nothing is stopped.
+#include <errno.h>
 #include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -33,11 +34,20 @@ static int put_cache(struct pyb_session *s, struct pyb_memory *below, struct pyb
     return 0;
 }
 
+static ssize_t read_exe(int32_t pid, char *path, size_t size)
+{
+    char link[64];
+    (void)snprintf(link, sizeof(link), "/proc/%d/exe", pid);
+    return readlink(link, path, size);
+}
+
 static void find_executable(struct pyb_session *s, int32_t pid)
 {
-    char link[64], path[PATH_MAX];
-    (void)snprintf(link, sizeof(link), "/proc/%d/exe", pid);
-    ssize_t n = readlink(link, path, sizeof(path));
+    char path[PATH_MAX];
+    ssize_t n = read_exe(pid, path, sizeof(path));
+    int32_t other = n < 0 && errno == ENOENT ? pyb_live_other_thread(pid) : 0;
+    if (other)
+        n = read_exe(other, path, sizeof(path));
     if (n > 0) // not readable for another user's process: the executable stays unknown
         s->target.executable = pyb_clean_text(&s->arena, path, (size_t)n);
 }

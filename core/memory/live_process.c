@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "memory/live.h"
+#include "memory/readers.h"
 
 // The start of a small /proc file, NUL-terminated. False: not readable (errno).
 static bool read_text(int dir_fd, const char *name, char *buf, size_t size)
@@ -140,6 +141,15 @@ int pyb_live_process_init(struct pyb_live_process *p, int32_t pid, int32_t *ret_
     if (p->dir_fd < 0)
         return fail_open(pid, errno, err);
     return check_kind(p, ret_tid, err);
+}
+
+int32_t pyb_live_other_thread(int32_t pid)
+{
+    struct pyb_live_process p;
+    int32_t tid = 0;
+    int code = pyb_live_process_init(&p, pid, &tid, NULL);
+    pyb_live_process_deinit(&p);
+    return code == 0 && tid != pid ? tid : 0;
 }
 
 void pyb_live_process_deinit(struct pyb_live_process *p)

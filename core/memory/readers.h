@@ -10,6 +10,12 @@
  */
 int pyb_live_open(struct pyb_ctx *ctx, int32_t pid, struct pyb_memory **ret, struct pyb_error *err);
 
+/**
+ * Where the first thread of a process has ended (pthread_exit in main) and others live, /proc/PID shows no memory and no files any more:
+ * the id of one whose /proc/TID does. 0: none, or no such process.
+ */
+int32_t pyb_live_other_thread(int32_t pid);
+
 /** A front end's callback; facts as in desc. */
 int pyb_callback_open(struct pyb_ctx *ctx, const struct pyb_target_desc *desc, struct pyb_memory **ret, struct pyb_error *err);
 

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "memory/readers.h"
 #include "symbols/maps.h"
 #include "symbols/modules_internal.h"
 
@@ -121,16 +122,29 @@ static void find_executable(struct pyb_modules *m)
     }
 }
 
-static int build(struct pyb_target *t, struct pyb_modules *m, struct pyb_error *err)
+static int open_proc(struct pyb_modules *m, int32_t pid, struct pyb_error *err)
 {
     char proc[32];
-    snprintf(proc, sizeof(proc), "/proc/%d", t->pid);
+    snprintf(proc, sizeof(proc), "/proc/%d", pid);
+    if (m->proc_fd >= 0)
+        close(m->proc_fd);
     m->proc_fd = open(proc, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (m->proc_fd < 0)
-        return pyb_fail_errno(err, errno, "no process %d", t->pid);
+    return m->proc_fd < 0 ? pyb_fail_errno(err, errno, "no process %d", pid) : 0;
+}
+
+static int build(struct pyb_target *t, struct pyb_modules *m, struct pyb_error *err)
+{
     struct pyb_buf text;
+    int rc = open_proc(m, t->pid, err);
+    if (rc)
+        return rc;
     pyb_buf_init(&text, t->ctx, MAX_TEXT);
-    int rc = read_text(m->proc_fd, t->pid, &text, err);
+    rc = read_text(m->proc_fd, t->pid, &text, err);
+    int32_t other = rc == PYB_E_GONE && text.len == 0 ? pyb_live_other_thread(t->pid) : 0;
+    if (other) {
+        rc = open_proc(m, other, err);
+        rc = rc ? rc : read_text(m->proc_fd, t->pid, &text, err);
+    }
     if (rc == PYB_E_PERM)
         rc = pyb_remedy(err,
                         "run as the user of process %d, or: sudo setcap cap_sys_ptrace=ep on this program", t->pid);
