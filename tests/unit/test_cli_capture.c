@@ -29,7 +29,10 @@ static void output_and_code(void **state)
     assert_int_equal(run_shell("head -c 1000000 /dev/zero | tr '\\0' x; exit 4", text, sizeof(text), 10), 4);
     assert_int_equal(strlen(text), sizeof(text) - 1);
     const char *const nothing[] = {"/nonexistent/program", NULL};
-    assert_int_equal(program_run(nothing, text, sizeof(text), 10), -1);
+    // valgrind makes a plain fork of posix_spawn's, which cannot tell that the exec failed: its child ends with 127.
+    const char *preloaded = getenv("LD_PRELOAD");
+    int failed = preloaded && strstr(preloaded, "vgpreload") ? 127 : -1;
+    assert_int_equal(program_run(nothing, text, sizeof(text), 10), failed);
 }
 
 static void a_program_that_hangs(void **state)
