@@ -122,6 +122,15 @@ static int fill_python(struct pyb_reading *r, const struct pyb_tstate *t, const 
     return r->options.flags & PYB_READ_LOCALS ? add_locals(r, frame, code_object, ret, err) : 0;
 }
 
+// Where the frame's function returns to; 0: a trampoline did not call it, and what was only guessed tells nothing.
+static pyb_addr caller_of(const struct pyb_native_stack *native, uint32_t index)
+{
+    const uint32_t odd = PYB_NATIVE_SIGNAL | PYB_NATIVE_KERNEL | PYB_NATIVE_APPROX;
+    if ((size_t)index + 1 >= native->n_frames || ((native->frames[index].flags | native->frames[index + 1].flags) & odd))
+        return 0;
+    return native->frames[index + 1].pc;
+}
+
 static int fill_native(struct pyb_reading *r, const struct pyb_native_stack *native,
                        const struct pyb_strand *strand,
                        struct pyb_frame *ret, struct pyb_error *err)
@@ -141,7 +150,7 @@ static int fill_native(struct pyb_reading *r, const struct pyb_native_stack *nat
     if (strand->kind == PYB_FRAME_KERNEL)
         name.name = f->name;
     else
-        (void)pyb_native_name(&r->s->target, r->py, f, is_return, &name); // an unknown name is no error
+        (void)pyb_native_name(&r->s->target, r->py, f, is_return, caller_of(native, strand->native), &name); // an unknown name is no error
     ret->offset = name.offset;
     ret->plumbing = strand->plumbing || name.plumbing;
     if (f->flags & PYB_NATIVE_APPROX)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which built-in a function without a symbol belongs to: the one that a table says it implements, or the one
-// whose code it was a part of before the compiler moved it away.
+// Which built-in a function without a symbol belongs to: the one that a table says it implements, the one that
+// was called and has jumped here, or the only one whose code leads here.
 #include <string.h>
 
 #include "stack/stack_cache.h"
+#include "symbols/elf_call.h"
 #include "symbols/elf_owner.h"
 
 struct asking { struct pyb_stack_cache *c; struct pyb_elf *elf; pyb_addr bias; };
@@ -82,14 +83,45 @@ static struct pyb_builtin owned(struct pyb_stack_cache *c, const struct pyb_func
     return ret;
 }
 
-struct pyb_builtin pyb_builtin_at(struct pyb_stack_cache *c, const struct pyb_function *fn)
+// The C library implements nothing of Python's: the tables need not be collected for it.
+static bool is_c_library(struct pyb_elf *e)
 {
-    if (fn->fde_start == 0 || !fn->module)
+    const char *soname = e ? pyb_elf_soname(e) : NULL;
+    return soname && (strncmp(soname, "libc.", 5) == 0 || strncmp(soname, "libpthread.", 11) == 0);
+}
+
+// What the caller's instruction called: this function itself, or one that jumped here instead of calling. False:
+// that does not tell whose it is.
+static bool by_call(struct pyb_stack_cache *c, const struct pyb_function *fn, pyb_addr caller,
+                    struct pyb_builtin *ret)
+{
+    pyb_addr bias = fn->module->bias;
+    uint64_t called;
+    *ret = (struct pyb_builtin){0};
+    const struct pyb_module *calling = caller ? pyb_modules_find(c->py->target->modules, caller) : NULL;
+    if (!calling || !fn->module->elf)
+        return false;
+    if (calling != fn->module)
+        return is_c_library(calling->elf); // a thread's first function, or one that qsort() calls: no method
+    if (!pyb_elf_called(calling->elf, caller - bias, &called))
+        return false;
+    if (bias + called == fn->fde_start)
+        return true; // and no table has it
+    ret->carrier = pyb_map_get(&c->carriers, bias + called, NULL);
+    ret->name = ret->carrier ? NULL : in_table(c, bias + called);
+    ret->by_caller = ret->carrier || ret->name;
+    return ret->by_caller;
+}
+
+struct pyb_builtin pyb_builtin_at(struct pyb_stack_cache *c, const struct pyb_function *fn, pyb_addr caller)
+{
+    struct pyb_builtin ret;
+    if (fn->fde_start == 0 || !fn->module || is_c_library(fn->module->elf))
         return (struct pyb_builtin){0};
     pyb_builtins_collect(c);
     if (pyb_map_get(&c->carriers, fn->fde_start, NULL))
         return (struct pyb_builtin){.carrier = true};
     if (pyb_map_get(&c->builtins, fn->fde_start, NULL))
         return (struct pyb_builtin){.name = in_table(c, fn->fde_start)};
-    return owned(c, fn);
+    return by_call(c, fn, caller, &ret) ? ret : owned(c, fn);
 }

@@ -43,11 +43,12 @@ static const char *readable(struct pyb_stack_cache *c, const struct pyb_native_f
     return name ? name : symbol;
 }
 
-static void choose(struct pyb_target *t, struct pyb_python *py, const struct pyb_native_frame *f,
-                   const struct pyb_function *fn, struct pyb_native_name *ret)
+// False: the name is true of this activation only.
+static bool choose(struct pyb_target *t, struct pyb_python *py, const struct pyb_native_frame *f,
+                   const struct pyb_function *fn, pyb_addr caller, struct pyb_native_name *ret)
 {
     struct pyb_stack_cache *c = py ? pyb_stack_cache(py) : NULL;
-    bool inlined = f->flags & PYB_NATIVE_INLINED;
+    bool inlined = f->flags & PYB_NATIVE_INLINED, lasting = true;
     if (fn->symbol && !inlined) {
         ret->linkage_name = fn->symbol;
         ret->name = readable(c, f, fn->symbol);
@@ -55,7 +56,8 @@ static void choose(struct pyb_target *t, struct pyb_python *py, const struct pyb
         ret->name = f->name;
         ret->linkage_name = f->linkage_name;
     } else if (c && !inlined) {
-        struct pyb_builtin b = pyb_builtin_at(c, fn);
+        struct pyb_builtin b = pyb_builtin_at(c, fn, caller);
+        lasting = !b.by_caller;
         ret->name = b.name;
         ret->plumbing = b.carrier;
         ret->builtin = ret->name != NULL;
@@ -69,6 +71,7 @@ static void choose(struct pyb_target *t, struct pyb_python *py, const struct pyb
     bool interpreters = !py || !py->module || fn->module == py->module || !fn->module;
     if (ret->name && !ret->builtin && interpreters)
         ret->plumbing |= pyb_is_plumbing_symbol(ret->linkage_name) || pyb_is_plumbing_symbol(ret->name);
+    return lasting;
 }
 
 // Strings that came with the frame are copied: the cache outlives the caller's structs.
@@ -88,8 +91,7 @@ static struct pyb_native_name *remember(struct pyb_stack_cache *c, pyb_addr key,
 }
 
 int pyb_native_name(struct pyb_target *t, struct pyb_python *py, const struct pyb_native_frame *f,
-                    bool is_return_address,
-                    struct pyb_native_name *ret)
+                    bool is_return_address, pyb_addr caller, struct pyb_native_name *ret)
 {
     pyb_addr pc = is_return_address && f->pc > 0 ? f->pc - 1 : f->pc;
     struct pyb_stack_cache *c = py && !(f->flags & PYB_NATIVE_INLINED) ? pyb_stack_cache(py) : NULL;
@@ -105,10 +107,10 @@ int pyb_native_name(struct pyb_target *t, struct pyb_python *py, const struct py
         ret->module = fn.module->path;
         ret->offset = fn.offset;
     }
-    choose(t, py, f, &fn, ret);
+    bool lasting = choose(t, py, f, &fn, caller, ret);
     // The tables are looked at again when modules were imported: an unnamed pc is remembered for this stop
     // only.
-    if (c && ret->name)
+    if (c && ret->name && lasting)
         (void)remember(c, pc, ret);
     ret->offset += is_return_address && ret->module != NULL;
     return 0;

@@ -44,8 +44,10 @@ struct pyb_builtin {
     const char *name;   // or NULL
     const char *symbol; // or NULL: that of the function it is a part of
     bool carrier;
+    bool by_caller;     // true of this activation only
 };
-struct pyb_builtin pyb_builtin_at(struct pyb_stack_cache *c, const struct pyb_function *fn);
+/** `caller`: the return address that the function's frame has, 0: not known. */
+struct pyb_builtin pyb_builtin_at(struct pyb_stack_cache *c, const struct pyb_function *fn, pyb_addr caller);
 
 /** Fills builtins and carriers unless that was done and nothing was imported since. */
 void pyb_builtins_collect(struct pyb_stack_cache *c);

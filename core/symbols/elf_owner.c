@@ -133,12 +133,38 @@ static bool look_at_target(struct search *s, const struct part *p, const uint8_t
     return !to_start || is_padding(s, get_u32(word), after); // else its address is taken
 }
 
+typedef uint32_t lanes __attribute__((vector_size(16)));
+
+static lanes load(const uint8_t *p)
+{
+    lanes v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+// Could any of the 16 four-byte words that begin at data[0..15] be a reference to the part? In 32 bits: some
+// that are none too. `first` is what a relative word at data[0] must at least be.
+static bool may_refer(const uint8_t *data, uint32_t first, uint32_t size, uint32_t start)
+{
+    lanes hit = {0};
+    for (uint32_t k = 0; k < 4; k++) {
+        const lanes at = {k, k + 4, k + 8, k + 12};
+        lanes word = load(data + k);
+        hit |= (lanes)(word + at - first < size) | (lanes)(word == start);
+    }
+    return hit[0] | hit[1] | hit[2] | hit[3];
+}
+
 // Bytes of code; data[i] lies at vaddr + i. False: something other than a jump refers to part p.
 static bool look_at_code(struct search *s, const struct part *p, const uint8_t *data, size_t n, uint64_t vaddr)
 {
     uint64_t size = p->end - p->start;
     bool absolute = s->e->type == ET_EXEC;
     for (size_t i = 2; i + 4 <= n; i++) {
+        while (i + 19 <= n && size <= UINT32_MAX && !may_refer(data + i, (uint32_t)(p->start - (vaddr + i + 4)), (uint32_t)size, (uint32_t)p->start))
+            i += 16;
+        if (i + 4 > n)
+            break;
         uint32_t word = get_u32(data + i);
         uint64_t after = vaddr + i + 4, target = after + (uint64_t)(int64_t)(int32_t)word;
         if (absolute && word == p->start)

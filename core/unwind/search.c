@@ -94,12 +94,11 @@ static bool was_seen(const struct search *s, uint64_t sp)
 enum fit { NO_FIT, FITS_OTHER, FITS_INDIRECT, FITS_DIRECT };
 
 // Is the word at `at` a return address from which the stack unwinds to its end? `next`: the frame outside then.
-static enum fit try_word(struct search *s, uint64_t at, bool only_direct, struct pyb_regs *next)
+static enum fit try_word(struct search *s, uint64_t at, uint64_t word, bool only_direct, struct pyb_regs *next)
 {
     struct pyb_walk *w = s->w;
     struct pyb_call call;
-    uint64_t pc;
-    if (!pyb_walk_word(w, at, &pc) || !pyb_call_before(w, pc & w->machine->code_mask, &call))
+    if (!pyb_call_before(w, word & w->machine->code_mask, &call))
         return NO_FIT;
     bool direct = pyb_call_reaches(w, &call, s->rule->function);
     if ((only_direct && !direct) || !solve(s, at, next) || was_seen(s, next->r[w->machine->sp]) || s->tries == MAX_TRIES)
@@ -127,8 +126,11 @@ static enum fit find(struct search *s, struct pyb_regs *ret, bool *ret_alone)
     *ret_alone = true;
     for (unsigned i = 0; i < end && w->rc == 0 && s->tries < MAX_TRIES && *w->patience > 0; i++) {
         struct pyb_regs next;
+        uint64_t word;
         --*w->patience;
-        enum fit fit = try_word(s, sp + i * width, best == FITS_DIRECT, &next);
+        if (!pyb_walk_word(w, sp + i * width, &word))
+            break; // the stack's end
+        enum fit fit = try_word(s, sp + i * width, word, best == FITS_DIRECT, &next);
         if (fit == NO_FIT)
             continue;
         *ret_alone = *ret_alone && best == NO_FIT && fit == FITS_DIRECT;

@@ -31,7 +31,7 @@ static void print_given(struct pyb_session *s, struct pyb_stack_cache *c, struct
         return;
     for (; *at; at++) {
         struct pyb_function fn = {.module = py->module, .fde_start = strtoull(*at, NULL, 16)};
-        struct pyb_builtin b = pyb_builtin_at(c, &fn);
+        struct pyb_builtin b = pyb_builtin_at(c, &fn, 0);
         printf("0x%" PRIx64 " %s\n", fn.fde_start, b.name ? b.name : b.carrier ? "-" : "?");
     }
 }
