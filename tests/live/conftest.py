@@ -91,6 +91,12 @@ def target_folder(tmp_path):
             os.unlink(tmp_path / name)
 
 
+@pytest.fixture
+def interpreters(request):
+    """All that were found, for a test that needs a certain one, or several."""
+    return request.config.stash[ROWS][0]
+
+
 def row_and_column(item):
     callspec = getattr(item, "callspec", None)
     row = callspec.params.get("python") if callspec else None
