@@ -113,6 +113,8 @@ int pyb_dump_capture_sleepers(struct pyb_dumping *d, size_t begin, size_t end, s
     struct pyb_memory *mem = d->r.s->target.mem;
     struct pyb_range ranges[PYB_DUMP_BATCH];
     size_t n = 0;
+    // The first time: what listing the thread states needed.
+    int code = d->pages.n == 0 ? remember(d, err) : 0;
     for (size_t i = begin; i < end && n < PYB_DUMP_BATCH; i++) {
         if (d->threads[i].task.asleep && d->threads[i].has_regs && !(d->flags & PYB_DUMP_PYTHON))
             ranges[n++] = stack_range(d, i);
@@ -120,7 +122,6 @@ int pyb_dump_capture_sleepers(struct pyb_dumping *d, size_t begin, size_t end, s
     pyb_python_invalidate(d->r.py);
     pyb_memory_prefetch(mem, d->pages.pages, d->pages.n);
     pyb_memory_prefetch(mem, ranges, n);
-    int code = 0;
     for (size_t i = begin; code == 0 && i < end; i++) {
         if (d->threads[i].task.asleep)
             code = capture_states(d, i, err);

@@ -66,12 +66,31 @@ static void note_holder(struct pyb_findings *f, uint32_t holder, uint32_t frame,
     }
 }
 
+// From 3.11 on a table of the code object says it, and threads mostly stand at the same instructions. 0: not to be remembered.
+static uint64_t place_of(const struct pyb_findings *f, const struct pyb_pyframe *at)
+{
+    bool by_table = f->r->py->layout.walker != PYB_WALKER_FRAMEOBJECT;
+    return by_table && at->lasti >= 0 && at->lasti < 0x10000 && at->code >> 48 == 0 ? at->code | (uint64_t)at->lasti << 48 : 0;
+}
+
+static bool is_outside(struct pyb_findings *f, const struct pyb_pyframe *at, const struct pyb_code *code)
+{
+    const uint64_t place = place_of(f, at);
+    if (place && pyb_map_get(&f->outside, place, NULL))
+        return true;
+    if (pyb_blocks_depth(f->r->py, at, code) > 0)
+        return false;
+    if (place)
+        (void)pyb_map_put(&f->outside, place, 1); // no memory: read again
+    return true;
+}
+
 static size_t withs_of(struct pyb_findings *f, const struct pyb_frame *frame, struct pyb_with *ret)
 {
     struct pyb_pyframe at = {.addr = frame->frame, .code = frame->code, .lasti = frame->lasti};
     struct pyb_value_stack stack;
     const struct pyb_code *code;
-    if (pyb_code_get(f->r->py, at.code, &code, NULL) != 0 || pyb_blocks_depth(f->r->py, &at, code) <= 0 ||
+    if (pyb_code_get(f->r->py, at.code, &code, NULL) != 0 || is_outside(f, &at, code) ||
         pyb_value_stack_read(f->r->py, &at, code, &stack, NULL) != 0)
         return 0;
     return pyb_withs(f->r->py, &at, code, &stack, ret, MAX_WITHS);
@@ -124,15 +143,9 @@ static bool any_wanted(const struct pyb_findings *f)
     return false;
 }
 
-int pyb_holders_find(struct pyb_findings *f)
+static int search_all(struct pyb_findings *f)
 {
     uint32_t budget = MAX_FRAMES;
-    for (uint32_t i = 0; i < f->n; i++) {
-        struct pyb_waiter *w = &f->w[i];
-        if (w->kind == PYB_WAIT_LOCK && w->is_lock && w->lock.owner)
-            w->on_ident = w->lock.owner;
-        w->on = by_ident(f, w->on_ident);
-    }
     for (uint32_t i = 0; i < f->n && any_wanted(f); i++) {
         const struct pyb_thread *t = f->w[i].thread;
         for (uint32_t k = 0; k < t->n_frames && budget > 0 && f->w[i].usable; k++) {
@@ -145,4 +158,18 @@ int pyb_holders_find(struct pyb_findings *f)
         }
     }
     return 0;
+}
+
+int pyb_holders_find(struct pyb_findings *f)
+{
+    for (uint32_t i = 0; i < f->n; i++) {
+        struct pyb_waiter *w = &f->w[i];
+        if (w->kind == PYB_WAIT_LOCK && w->is_lock && w->lock.owner)
+            w->on_ident = w->lock.owner;
+        w->on = by_ident(f, w->on_ident);
+    }
+    pyb_map_init(&f->outside, &f->r->s->ctx);
+    int rc = search_all(f);
+    pyb_map_deinit(&f->outside);
+    return rc;
 }

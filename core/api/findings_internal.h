@@ -66,6 +66,7 @@ struct pyb_findings {
     struct pyb_finding *items;
     uint32_t n_items, cap;
     int32_t fork_parent;           // a fork without exec: its parent; 0: not so, or not known
+    struct pyb_map outside;        // instruction of a code object: no block is around it (holders only)
     struct pyb_error *err;
 };
 

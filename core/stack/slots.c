@@ -61,6 +61,8 @@ static struct pyb_field field_of(const struct pyb_layout *l, size_t at)
 
 static pyb_addr get(struct pyb_python *py, const struct part *part, struct pyb_field f)
 {
+    if (part->len == 0)
+        return 0;
     struct pyb_bytes b = pyb_memory_bytes(py->target->mem, part->data, part->len);
     pyb_addr value = pyb_has(f) ? pyb_get_uint(&b, (size_t)f.offset, f.width) : 0;
     return b.bad ? 0 : value;
@@ -92,6 +94,8 @@ void pyb_slots_each(struct pyb_python *py, const struct pyb_type *t, bool python
     load_type(py, t->addr, &mine);
     load_type(py, t->base, &base);
     for (size_t i = 0; i < sizeof(slots) / sizeof(*slots); i++) {
+        if (mine.parts[slots[i].suite].len == 0)
+            continue;
         struct pyb_field f = field_of(&py->layout, slots[i].field);
         pyb_addr function = get(py, &mine.parts[slots[i].suite], f);
         if (function != 0 && function != get(py, &base.parts[slots[i].suite], f))

@@ -10,8 +10,20 @@ size_t pyb_elf_symbol_size(const struct pyb_elf *e)
     return e->ptr_size == 8 ? sizeof(Elf64_Sym) : sizeof(Elf32_Sym);
 }
 
+// Tables of a hundred thousand symbols are common: those of this host's own kind are taken as they are.
+static bool is_native(const struct pyb_elf *e)
+{
+    return e->ptr_size == 8 && e->big_endian == (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
+}
+
 struct pyb_elf_raw_symbol pyb_elf_decode_symbol(const struct pyb_elf *e, const uint8_t *data)
 {
+    if (is_native(e)) {
+        Elf64_Sym raw;
+        memcpy(&raw, data, sizeof(raw));
+        return (struct pyb_elf_raw_symbol){.name = raw.st_name, .info = raw.st_info, .shndx = raw.st_shndx,
+                                           .value = raw.st_value, .size = raw.st_size};
+    }
     struct pyb_bytes b = pyb_elf_bytes(e, data, pyb_elf_symbol_size(e));
     struct pyb_elf_raw_symbol s = {.name = pyb_get_u32(&b, 0)};
     if (e->ptr_size == 8) {
