@@ -2,6 +2,7 @@
 """Functions, files, lines and inlined functions of native frames by debug information, against GDB's own backtrace."""
 import json
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -88,6 +89,8 @@ def plain(frame):
 def test_inlined_cplusplus(compiler, tmp_path, source_tool):
     command, *options = compiler.split(" ")
     program = str(tmp_path / "inlined")
+    if shutil.which(command) is None:
+        pytest.skip("no %s (Debian: %s)" % (command, command.replace("clang++", "clang")))
     subprocess.run([command, *options, "-g", "-o", program, SOURCE], check=True, timeout=120)
     with subprocess.Popen([program], stdout=subprocess.PIPE) as process:
         try:
