@@ -85,7 +85,7 @@ struct pyb_layout {
     bool big_endian;
     unsigned flags;           // PYB_LAYOUT_*
     enum pyb_layout_source verified;
-    const char *name;         // e.g. "3.13 64-bit free-threaded"
+    char name[48];            // e.g. "3.13 64-bit free-threaded"; no pointer: the rows need no relocation at start-up
 
 #define F(group, name, type, path) struct pyb_field group##_##name;
 #define S(group, type) uint32_t group##_size; // 0: no such struct, or not known

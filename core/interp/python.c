@@ -21,7 +21,7 @@ static int field_at(struct pyb_python *py, pyb_addr base, struct pyb_field f, py
     *ret = 0;
     if (!pyb_has(f))
         return pyb_fail(err, PYB_E_UNSUPPORTED, "Python %s (layout %s) has no such member", py->version ? py->version : "?",
-                        py->layout.name ? py->layout.name : "?");
+                        py->layout.name);
     if (__builtin_add_overflow(base, (uint64_t)f.offset, ret))
         return pyb_fail_at(err, PYB_E_FAULT, base, f.width, "a struct at 0x%llx reaches beyond the address space",
                            (unsigned long long)base);

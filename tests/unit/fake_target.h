@@ -100,7 +100,7 @@ static inline void fake_deinit(struct fake *f)
 static inline void fake_no_layout(struct pyb_layout *l)
 {
     memset(l, 0, sizeof(*l));
-    l->name = "fake";
+    strcpy(l->name, "fake");
     l->ptr_size = 8;
 #define F(group, name, type, path) l->group##_##name = (struct pyb_field){.offset = PYB_ABSENT};
 #define S(group, type)
