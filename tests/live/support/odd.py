@@ -3,12 +3,15 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
+import sys
 
 from . import target
-from .braid import compare_thread, thread_of
-from .process import TargetError, read_text, task_ids, wait_blocked
+from .braid import compare_thread, python_frames, thread_of
+from .process import TargetError, before_exec, read_text, task_ids, wait_blocked
 from .pythons import REPO
+from .shell import dump_json
 
 SOURCES = os.path.join(REPO, "tests", "targets", "odd")
 BUILD = os.path.join(REPO, "build", "tests", "odd")
@@ -73,9 +76,15 @@ def from_outside(started, account):
     outside = {ids_inside(started.pid, tid)[-1]: tid for tid in task_ids(started.pid)}
     for thread in started.account["threads"]:
         thread["tid"] = outside[thread["tid"]]
-        if thread["syscall"]:
-            wait_blocked(started.pid, thread["tid"], thread["syscall"])
+    settle(started)
     return started
+
+
+def settle(there):
+    """Until its threads sleep where they say; a stop has them wake up for a moment."""
+    for thread in there.account["threads"]:
+        if thread["syscall"]:
+            wait_blocked(there.pid, thread["tid"], thread["syscall"])
 
 
 def start(python, argv, folder, account=None, env=None):
@@ -101,6 +110,38 @@ def check(python, document, account, to=None):
     assert account["threads"]
     for told in account["threads"]:
         compare_thread(python, thread_of(document, to(told["tid"]) if to else told["tid"]), told)
+
+
+def check_dump(python, there, *options):
+    """The document of `pybraid dump --json OPTIONS...` of a target whose threads sleep, which is as it should be."""
+    settle(there)
+    document = dump_json(*options, there.pid)
+    check(python, document, there.account)
+    return document
+
+
+def asleep(code, *words, **options):
+    """A Python of this machine that runs `code`, which prints a line when it is there."""
+    process = subprocess.Popen([sys.executable, "-c", code, *map(str, words)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               start_new_session=True, preexec_fn=before_exec(), **options)
+    if not process.stdout.readline():
+        raise TargetError("ended with %s before it was ready" % process.wait())
+    return process
+
+
+def end(process):
+    """It, and everything in its session."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+    process.stdin.close()
+    process.stdout.close()
+
+
+def names(thread):
+    return [frame["func"] for frame in python_frames(thread)]
 
 
 def copy_interpreter(python, folder, name):
