@@ -9,13 +9,13 @@ import pathlib
 import statistics
 import subprocess
 import tempfile
-import time
 
 import peers
-from support import debugger
+from support import debugger, pythons
 from support.shell import PYBRAID
 from support.target import start
 
+PEAK = os.path.join(pythons.REPO, os.environ.get("PYBRAID_BUILD", "build"), "bench", "peak")
 TIMES = 15
 CASES = [ # interpreter, threads, depth, limits in ms: -p, braided
     ("debian-3.11", 0, 10, 3, 7),
@@ -27,15 +27,14 @@ CASES = [ # interpreter, threads, depth, limits in ms: -p, braided
 
 
 def once(argv, environment=None):
-    """(milliseconds, peak KiB, exit code, output) of one run, start to end."""
-    with tempfile.TemporaryFile() as out:
-        begin = time.perf_counter()
-        child = subprocess.Popen(argv, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment)
-        _, status, usage = os.wait4(child.pid, 0)
-        took = (time.perf_counter() - begin) * 1000
-        child.returncode = os.waitstatus_to_exitcode(status)
+    """(milliseconds, peak KiB, exit code, output) of one run, start to end; see peak.c."""
+    with tempfile.TemporaryFile() as out, tempfile.NamedTemporaryFile("r", encoding="ascii") as said:
+        code = subprocess.call([PEAK, said.name, *argv], stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment)
         out.seek(0)
-        return took, usage.ru_maxrss, child.returncode, out.read().decode("utf-8", "replace")
+        words = said.read().split()
+        if len(words) != 2:
+            raise RuntimeError("%s: %s" % (PEAK, out.read().decode("utf-8", "replace")))
+        return float(words[0]), int(words[1]), code, out.read().decode("utf-8", "replace")
 
 
 def medians(commands, times=TIMES):
@@ -83,8 +82,8 @@ def compare(table, what, ours, others, limit, times=TIMES):
     least = [k for name, (value, k) in figures.items() if name != "ours" and value is not None]
     table.row(what, "%.1f ms, %.1f MB" % (ms, kib / 1024), beside(figures), min(known) / ms if known else None,
               "%g ms" % limit, ms <= limit and (not known or ms <= min(known)))
-    if least and kib > min(least):
-        table.row(what + ", memory", "%.1f MB" % (kib / 1024), "%.1f MB" % (min(least) / 1024), None, "less", False)
+    if least:
+        table.row(what + ", memory", "%.1f MB" % (kib / 1024), "%.1f MB" % (min(least) / 1024), min(least) / kib, "less", kib < min(least))
 
 
 def run(table, rows):
