@@ -22,7 +22,7 @@ struct pyb_dumped { // one OS thread
     const char *note;        // about how it was read, or NULL
     bool done;               // it is in the result
 };
-#define PYB_DUMP_BATCH 64u
+#define PYB_DUMP_BATCH 16u
 struct pyb_dumping {
     struct pyb_reading r;
     uint32_t flags;               // enum pyb_dump_flags
