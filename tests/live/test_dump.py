@@ -52,6 +52,11 @@ def test_live(python, target_folder):
 def test_live_depths(python, target_folder, shape, depth, option):
     with deep(python, target_folder, shape, depth) as target:
         document = dump_json(*option, target.pid)
+        if "jit" in python.traits and option == ["--no-stop"]:
+            # A sleeping thread's registers are not known, and the JIT's code has no unwind information: the native stack may end there.
+            for thread in document["threads"]:
+                assert thread["complete"] or thread["note"].startswith("native stack ends here"), thread["note"]
+                thread.update(complete=True, frames=[f for f in thread["frames"] if f["kind"] != "gap"])
         compare(python, document, target.account)
         if option == ["--consistent"]:
             assert {t["mode"] for t in document["threads"]} == {"stopped"}

@@ -106,6 +106,7 @@ runpy.run_path(%r, run_name="__main__")
 LARGE = """
 import mmap, runpy, sys
 kept = mmap.mmap(-1, 2 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+kept[1 << 30] = 1  # the kernel leaves out what was never touched
 sys.path.insert(0, %r)
 runpy.run_path(%r, run_name="__main__")
 """
