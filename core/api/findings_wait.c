@@ -337,8 +337,11 @@ void pyb_wait_find(struct pyb_findings *f, struct pyb_waiter *w)
     find_by_frames(f, w);
     if (by_kernel == PYB_WAIT_CHILD)
         w->kind = by_kernel;
-    else if (w->kind == PYB_WAIT_NONE)
+    else if (w->kind == PYB_WAIT_NONE) {
+        // It is no futex then: a poll(2) that was interrupted goes on as restart_syscall(2) with or without a timeout.
+        w->timed = false;
         find_child_by_frames(f, w);
+    }
     else if (w->sleep.kind != PYB_SLEEP_FUTEX)
         w->timed = true; // 2.7 waits with a timeout by sleeping again and again
     describe(f, w);

@@ -199,8 +199,11 @@ static Dwarf_Line *row_of_pc(struct walk *w, Dwarf_Die *unit)
             high = mid;
     }
     int line = 0;
+    const size_t nearest = low;
     while (low > 1 && dwarf_lineno(dwarf_onesrcline(lines, low - 1), &line) == 0 && line == 0)
         low--; // the compiler's own code counts to what comes before it
+    if (low > 0 && dwarf_lineendsequence(dwarf_onesrcline(lines, low - 1), &ends) == 0 && ends)
+        low = nearest; // nothing comes before it: its file is known, no line
     Dwarf_Line *best = low ? dwarf_onesrcline(lines, low - 1) : NULL;
     if (!best || dwarf_lineendsequence(best, &ends) != 0 || ends || dwarf_lineaddr(best, &best_addr) != 0)
         return NULL;
