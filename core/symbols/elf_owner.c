@@ -161,7 +161,8 @@ static bool look_at_code(struct search *s, const struct part *p, const uint8_t *
     uint64_t size = p->end - p->start;
     bool absolute = s->e->type == ET_EXEC;
     for (size_t i = 2; i + 4 <= n; i++) {
-        while (i + 19 <= n && size <= UINT32_MAX && !may_refer(data + i, (uint32_t)(p->start - (vaddr + i + 4)), (uint32_t)size, (uint32_t)p->start))
+        while (i + 19 <= n && size <= UINT32_MAX &&
+               !may_refer(data + i, (uint32_t)(p->start - (vaddr + i + 4)), (uint32_t)size, (uint32_t)p->start))
             i += 16;
         if (i + 4 > n)
             break;
