@@ -45,6 +45,9 @@ LIB      := $(B)/lib
 CLI_SRC := $(sort $(wildcard cli/*.c))
 CLI_OBJ := $(CLI_SRC:%.c=$(B)/obj/%.o)
 
+PERF_SRC := $(sort $(wildcard perf/*.c))
+PERF_OBJ := $(PERF_SRC:%.c=$(B)/obj/%.o)
+
 # `make V=1` shows the commands.
 ifeq ($(V),)
 Q = @
@@ -52,7 +55,8 @@ say = @printf '  %-5s %s\n' $(1) $(2)
 endif
 
 .PHONY: all clean help install uninstall deb lint
-all: $(LIB)/libpybraid.so $(LIB)/libpybraid.a $(LIB)/libpybraid-gdb.so $(if $(CLI_SRC),$(B)/bin/pybraid) $(B)/pybraid.pc
+all: $(LIB)/libpybraid.so $(LIB)/libpybraid.a $(LIB)/libpybraid-gdb.so $(if $(CLI_SRC),$(B)/bin/pybraid) \
+    $(if $(PERF_SRC),$(B)/bin/pyannotate) $(B)/pybraid.pc
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -88,6 +92,12 @@ $(B)/bin/pybraid: $(CLI_OBJ) $(LIB)/libpybraid.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(SAN) $(CLI_OBJ) $(LIB)/libpybraid.a -o $@ $(LDFLAGS) $(LDLIBS)
 
+# The core's rule for names is no part of the public interface: linked with the internals.
+$(B)/bin/pyannotate: $(PERF_OBJ) $(LIB)/libpybraid-internal.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(SAN) $(PERF_OBJ) $(LIB)/libpybraid-internal.a -o $@ $(LDFLAGS)
+
 # Describes what was installed: PREFIX is asked again by `make install`.
 $(B)/pybraid.pc: Makefile core/include/pybraid.h
 	@mkdir -p $(@D)
@@ -114,12 +124,16 @@ install: all
 	install -m 644 cli/completions/pybraid.bash $(call to,share/bash-completion/completions/pybraid)
 	install -m 644 cli/completions/pybraid.zsh $(call to,share/zsh/site-functions/_pybraid)
 	install -m 644 cli/completions/pybraid.fish $(call to,share/fish/vendor_completions.d/pybraid.fish)
+	install -m 644 cli/completions/pyannotate.bash $(call to,share/bash-completion/completions/pyannotate)
+	install -m 644 cli/completions/pyannotate.zsh $(call to,share/zsh/site-functions/_pyannotate)
+	install -m 644 cli/completions/pyannotate.fish $(call to,share/fish/vendor_completions.d/pyannotate.fish)
 	@echo "GDB loads it by itself with: ln -s $(PREFIX)/share/pybraid/gdb/pybraid.py /etc/gdb/gdbinit.d/pybraid.py"
 uninstall:
 	rm -f $(call to,bin/pybraid) $(call to,bin/pyannotate) $(call to,$(LIBDIR)/libpybraid.*) $(call to,$(LIBDIR)/pkgconfig/pybraid.pc) \
 	    $(call to,include/pybraid.h) $(patsubst docs/man/%,$(call to,share/man/man1)/%,$(MAN)) \
 	    $(call to,share/bash-completion/completions/pybraid) $(call to,share/zsh/site-functions/_pybraid) \
-	    $(call to,share/fish/vendor_completions.d/pybraid.fish)
+	    $(call to,share/fish/vendor_completions.d/pybraid.fish) $(call to,share/bash-completion/completions/pyannotate) \
+	    $(call to,share/zsh/site-functions/_pyannotate) $(call to,share/fish/vendor_completions.d/pyannotate.fish)
 	rm -rf $(call to,share/pybraid)
 
 deb: all
@@ -129,10 +143,10 @@ deb: all
 lint:
 	$(MAKE) --no-print-directory B=build-lint CC=$(if $(findstring clang,$(CC)),gcc,clang) all
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,portability --suppress=missingIncludeSystem \
-	    -Icore -Icore/include -D__linux__ $(CORE_SRC) $(CLI_SRC)
+	    -Icore -Icore/include -D__linux__ $(CORE_SRC) $(CLI_SRC) $(PERF_SRC)
 	/usr/bin/python3 -m pyflakes gdb/*.py tests/live/*.py tests/live/support/*.py tests/layout/*.py
 	@if command -v mandoc > /dev/null; then mandoc -Tlint -W warning $(MAN); else echo "lint: no mandoc, man pages not checked"; fi
-	shellcheck .ci/run .ci/deb cli/completions/pybraid.bash $$(grep -lE '^#!.*sh' tests/run tests/pythons/* 2>/dev/null)
+	shellcheck .ci/run .ci/deb cli/completions/pybraid.bash cli/completions/pyannotate.bash $$(grep -lE '^#!.*sh' tests/run tests/pythons/* 2>/dev/null)
 	@echo "lint: nothing found"
 
 help:
@@ -144,7 +158,7 @@ help:
 	@echo "make unit       unit tests only             make fuzz-run FUZZ_SECONDS=10"
 	@echo "make bench      ratios against peers        make layouts  regenerate the layout tables"
 
--include $(CORE_OBJ:.o=.d) $(CLI_OBJ:.o=.d)
+-include $(CORE_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(PERF_OBJ:.o=.d)
 -include tests/tests.mk bench/bench.mk
 include tests/unit/unit.mk tests/fuzz/fuzz.mk tests/tools/tools.mk tests/layout/layout.mk
 

@@ -27,6 +27,11 @@ $(FUZZ_B)/fuzz_cli_%: tests/fuzz/fuzz_cli_%.c $(LIB)/libcli-internal.a $(LIB)/li
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer,$(FUZZ_SAN) -Itests/fuzz -Icli -MMD -MP -MF $@.d $< \
 	    $(LIB)/libcli-internal.a $(LIB)/libpybraid-internal.a -o $@ $(LDFLAGS) $(LDLIBS)
 
+$(FUZZ_B)/fuzz_perf_%: tests/fuzz/fuzz_perf_%.c $(LIB)/libperf-internal.a $(LIB)/libpybraid-internal.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer,$(FUZZ_SAN) -Itests/fuzz -Iperf -MMD -MP -MF $@.d $< \
+	    $(LIB)/libperf-internal.a $(LIB)/libpybraid-internal.a -o $@ $(LDFLAGS) $(LDLIBS)
+
 # `slow`: seconds for one input, on a loaded machine too; a session reads a whole process, ten times slower under ASan.
 # A copy: what a run finds interesting must not grow the tree. A finding stays in build-fuzz/ as crash-*, and fails.
 fuzz-run: fuzz

@@ -28,6 +28,17 @@ $(B)/unit/test_cli_%: tests/unit/test_cli_%.c $(LIB)/libcli-internal.a $(LIB)/li
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) -Itests/unit -Icli -MMD -MP -MF $@.d $< $(LIB)/libcli-internal.a \
 	    $(LIB)/libpybraid-internal.a -o $@ $(LDFLAGS) -lcmocka $(LDLIBS)
 
+# test_perf_*.c look into the parts of pyannotate.
+$(LIB)/libperf-internal.a: $(filter-out $(B)/obj/perf/pyannotate.o,$(PERF_OBJ))
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(B)/unit/test_perf_%: tests/unit/test_perf_%.c $(LIB)/libperf-internal.a $(LIB)/libpybraid-internal.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) -Itests/unit -Iperf -MMD -MP -MF $@.d $< $(LIB)/libperf-internal.a \
+	    $(LIB)/libpybraid-internal.a -o $@ $(LDFLAGS) -lcmocka $(LDLIBS)
+
 unit: $(UNIT_BIN)
 	@test -n "$(UNIT_BIN)" || { echo "unit: no tests/unit/test_*$(UNIT)*.c"; exit 1; }
 	@failed=; for t in $(UNIT_BIN); do \
