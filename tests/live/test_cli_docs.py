@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `pybraid COMMAND --help` lists, the man page and the completions of three shells have, and the other way round."""
+"""What `pybraid COMMAND --help` and `pyannotate --help` list, the man page and the completions of three shells have, and the other way round."""
 import glob
 import os
 import re
@@ -9,8 +9,10 @@ import subprocess
 import pytest
 
 from support.pythons import REPO
-from support.shell import PYBRAID, pybraid
+from support.shell import PYBRAID, Done, pybraid
+from support.tools import BUILD
 
+PYANNOTATE = os.environ.get("PYANNOTATE_PROGRAM", os.path.join(BUILD, "bin", "pyannotate"))
 OPTION = r"--[a-z][a-z-]*|-[a-zA-Z]\b"
 
 
@@ -25,12 +27,30 @@ def test_commands_are_listed():
     top = open(REPO + "/docs/man/pybraid.1").read()
     assert re.findall(r"^\.It Cm ([a-z]+)$", top, re.M) and set(re.findall(r"^\.It Cm ([a-z]+)$", top, re.M)) == set(commands())
     pages = {os.path.basename(path) for path in glob.glob(REPO + "/docs/man/*.1")}
-    assert pages == {"pybraid.1"} | {"pybraid-%s.1" % name for name in commands()}
+    assert pages == {"pybraid.1", "pyannotate.1"} | {"pybraid-%s.1" % name for name in commands()}
+
+
+def program(command, *words, **options):
+    """`pybraid COMMAND WORDS...`; pyannotate is a program of its own, and reads nothing here."""
+    if command != "pyannotate":
+        return pybraid(command, *words, **options)
+    done = subprocess.run([PYANNOTATE, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
+                          timeout=60)
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def words_of(command):
+    """(the program whose completion it is, the words before an option)."""
+    return ("pyannotate", "pyannotate") if command == "pyannotate" else ("pybraid", "pybraid " + command)
+
+
+def page_of(command):
+    return REPO + "/docs/man/%s.1" % (command if command == "pyannotate" else "pybraid-" + command)
 
 
 def of_help(command):
     """Options at the beginning of the lines of --help: {every spelling: takes a value}."""
-    done = pybraid(command, "--help")
+    done = program(command, "--help")
     assert done.code == 0 and not done.err
     found = {}
     for line in done.out.splitlines():
@@ -42,7 +62,7 @@ def of_help(command):
 
 def of_man(command):
     """Of the page's list of options."""
-    text = open(REPO + "/docs/man/pybraid-%s.1" % command).read()
+    text = open(page_of(command)).read()
     found = {}
     for line in re.findall(r"^\.It Fl .*", text, re.M):
         value = " Ar " in line
@@ -51,15 +71,17 @@ def of_man(command):
 
 
 def of_bash(command):
-    script = 'source %s; COMP_WORDS=(pybraid %s -); COMP_CWORD=2; _pybraid; printf "%%s\\n" "${COMPREPLY[@]}"' % (
-        REPO + "/cli/completions/pybraid.bash", command)
+    name, words = words_of(command)
+    script = 'source %s; COMP_WORDS=(%s -); COMP_CWORD=%d; _%s; printf "%%s\\n" "${COMPREPLY[@]}"' % (
+        REPO + "/cli/completions/%s.bash" % name, words, len(words.split()), name)
     return set(subprocess.run(["bash", "-c", script], stdout=subprocess.PIPE, check=True, timeout=30).stdout.decode().split())
 
 
 def of_fish(command):
     words = set()
+    name, before = words_of(command)
     for beginning in ("-", "--"):
-        script = 'source %s; complete -C "pybraid %s %s"' % (REPO + "/cli/completions/pybraid.fish", command, beginning)
+        script = 'source %s; complete -C "%s %s"' % (REPO + "/cli/completions/%s.fish" % name, before, beginning)
         done = subprocess.run(["fish", "--no-config", "-c", script], stdout=subprocess.PIPE, check=True, timeout=30,
                               env=dict(os.environ, PATH=os.path.dirname(PYBRAID) + ":" + os.environ["PATH"]))
         words |= {line.split("\t")[0] for line in done.stdout.decode().splitlines()}
@@ -67,8 +89,8 @@ def of_fish(command):
 
 
 def of_zsh(command):
-    text = open(REPO + "/cli/completions/pybraid.zsh").read()
-    part = re.search(r"^                %s\)\n(.*?);;$" % command, text, re.M | re.S).group(1)
+    text = open(REPO + "/cli/completions/%s.zsh" % words_of(command)[0]).read()
+    part = text if command == "pyannotate" else re.search(r"^                %s\)\n(.*?);;$" % command, text, re.M | re.S).group(1)
     found = set()
     for word in re.findall(r"(?:^|\s)(\S*)\[", part):
         braces = re.search(r"\{(.*?)\}", word)
@@ -76,7 +98,7 @@ def of_zsh(command):
     return found
 
 
-@pytest.mark.parametrize("command", ["dump", "watch", "ps", "doctor", "record"])
+@pytest.mark.parametrize("command", ["dump", "watch", "ps", "doctor", "record", "pyannotate"])
 def test_options(command):
     wanted = of_help(command)
     assert "--help" in wanted and len(wanted) >= 2, wanted
@@ -88,25 +110,25 @@ def test_options(command):
     assert of_fish(command) == set(wanted)
 
 
-@pytest.mark.parametrize("command", ["dump", "watch", "ps", "doctor", "record"])
+@pytest.mark.parametrize("command", ["dump", "watch", "ps", "doctor", "record", "pyannotate"])
 def test_every_option_is_one(command):
     """Each is known to the command: the complaint is about something else, or there is none."""
     for option, value in of_help(command).items():
         if option in ("-h", "--help"):
-            assert pybraid(command, option).code == 0
+            assert program(command, option).code == 0
             continue
         # A value that no option takes; a target that there is not.
         words = [option, "\x01"] if value else [option]
-        said = pybraid(command, *words, "/nonexistent/x", timeout=30).err
+        said = program(command, *words, "/nonexistent/x", timeout=30).err
         assert "no option" not in said, (option, said)
     for wrong in ("--nonsense", "-Z"):
-        done = pybraid(command, wrong)
+        done = program(command, wrong)
         assert done.code in (2, 125) and "no option" in done.err and wrong in done.err, done
 
 
 def test_synopsis_has_every_option():
-    for command in commands():
-        text = open(REPO + "/docs/man/pybraid-%s.1" % command).read()
+    for command in commands() + ["pyannotate"]:
+        text = open(page_of(command)).read()
         synopsis = text[text.index(".Sh SYNOPSIS"):text.index(".Sh DESCRIPTION")]
         letters = set("".join(re.findall(r"Fl ([a-zA-Z]+)\b", synopsis)))
         words = set(re.findall(r"Fl (-[a-z-]{2,})", synopsis))
@@ -116,10 +138,11 @@ def test_synopsis_has_every_option():
 
 
 def test_shells_accept_the_files():
-    for shell, name in (("bash", "pybraid.bash"), ("zsh", "pybraid.zsh"), ("fish", "pybraid.fish")):
+    for shell in ("bash", "zsh", "fish"):
         if not shutil.which(shell):
             pytest.skip("no " + shell)
-        subprocess.run([shell, "-n", REPO + "/cli/completions/" + name], check=True, timeout=30)
+        for name in ("pybraid", "pyannotate"):
+            subprocess.run([shell, "-n", REPO + "/cli/completions/%s.%s" % (name, shell)], check=True, timeout=30)
 
 
 def test_bash_completes_arguments():

@@ -105,8 +105,9 @@ def test_man_pages_and_completions(installed):
         for page in pages:
             done = run("man", "--warnings", "-l", page, env=dict(os.environ, MANWIDTH="80", LC_ALL="C.UTF-8"))
             assert "SYNOPSIS" in done.stdout and not done.stderr, (page, done.stderr)
-    for path in ("bash-completion/completions/pybraid", "zsh/site-functions/_pybraid", "fish/vendor_completions.d/pybraid.fish"):
-        assert os.path.exists(installed + "/share/" + path)
+    for name in ("pybraid", "pyannotate"):
+        for path in ("bash-completion/completions/%s", "zsh/site-functions/_%s", "fish/vendor_completions.d/%s.fish"):
+            assert os.path.exists(installed + "/share/" + path % name)
 
 
 @pytest.mark.matrix("install")
