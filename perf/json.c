@@ -5,6 +5,8 @@
 
 #include "annotate.h"
 
+static const struct ann_span none;
+
 // Bytes that are not UTF-8 are escaped as backslashreplace writes them, before JSON's own escapes.
 static void string(struct ann_filter *f, struct ann_span s)
 {
@@ -78,13 +80,13 @@ static void python_frame(struct ann_filter *f, const struct ann_row *row, const 
     pyb_buf_adds(&f->out, ", \"plumbing\": false}");
 }
 
-static void native_frame(struct ann_filter *f, const struct ann_row *row)
+static void native_frame(struct ann_filter *f, const struct ann_sample *s, const struct ann_row *row)
 {
     const struct ann_frame *frame = &row->frame;
     bool unknown = ann_is_unknown(frame->name);
     pyb_buf_printf(&f->out, "{\"kind\": \"%s\"", ann_is_kernel(frame) ? "kernel" : "native");
-    member(f, "name", unknown ? (struct ann_span){0} : frame->name);
-    member(f, "module", ann_is_unknown(frame->dso) ? (struct ann_span){0} : last_part(frame->dso));
+    member(f, "name", unknown ? none : frame->name);
+    member(f, "module", ann_is_unknown(frame->dso) ? none : last_part(frame->dso));
     pyb_buf_printf(&f->out, ", \"pc\": \"0x%" PRIx64 "\"", frame->pc);
     key(f, "offset");
     if (frame->has_offset)
@@ -92,7 +94,7 @@ static void native_frame(struct ann_filter *f, const struct ann_row *row)
     else
         pyb_buf_adds(&f->out, "null");
     pyb_buf_printf(&f->out, ", \"file\": null, \"line\": null, \"inlined\": %s, \"plumbing\": %s}", frame->inlined ? "true" : "false",
-                   row->hidden || ann_is_plumbing(frame->name) ? "true" : "false");
+                   row->hidden || ann_is_plumbing(s->known, frame->name) ? "true" : "false");
 }
 
 void ann_write_json(struct ann_filter *f, const struct ann_sample *s)
@@ -119,7 +121,7 @@ void ann_write_json(struct ann_filter *f, const struct ann_sample *s)
         if (is_python)
             python_frame(f, row, &python);
         else
-            native_frame(f, row);
+            native_frame(f, s, row);
     }
     pyb_buf_adds(&f->out, "]}\n");
 }

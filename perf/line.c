@@ -13,11 +13,15 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
+// One more than its value; 0: no digit.
+static const unsigned char hex_digits[256] = {
+    ['0'] = 1, ['1'] = 2, ['2'] = 3, ['3'] = 4, ['4'] = 5, ['5'] = 6, ['6'] = 7, ['7'] = 8, ['8'] = 9, ['9'] = 10,
+    ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+};
+
 static int hex_value(char c)
 {
-    if (is_digit(c))
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    return hex_digits[(unsigned char)c] - 1;
 }
 
 static size_t hex_number(const char *p, const char *end, uint64_t *ret)

@@ -54,14 +54,30 @@ bool ann_is_evaluation(struct ann_span name)
     return begins(name, "_PyEval_EvalFrameDefault") || begins(name, "PyEval_EvalFrameEx");
 }
 
-bool ann_is_plumbing(struct ann_span name)
+static bool ask_core(struct ann_span name)
 {
     char text[128]; // longer ones are C++
-    if (name.n == 0 || name.n >= sizeof(text))
+    if (name.n >= sizeof(text))
         return false;
     memcpy(text, name.p, name.n);
     text[name.n] = '\0';
     return pyb_is_plumbing_symbol(text);
+}
+
+bool ann_is_plumbing(struct ann_known *known, struct ann_span name)
+{
+    if (name.n == 0 || name.n > sizeof(known->slots[0].text))
+        return name.n && ask_core(name);
+    size_t slot = name.n;
+    for (size_t i = 0; i < name.n; i += 3)
+        slot = slot * 31 + (unsigned char)name.p[i];
+    slot = (slot ^ slot >> 8) & 255;
+    if (known->slots[slot].n != name.n || memcmp(known->slots[slot].text, name.p, name.n) != 0) {
+        known->slots[slot].plumbing = ask_core(name);
+        known->slots[slot].n = (uint16_t)name.n;
+        memcpy(known->slots[slot].text, name.p, name.n);
+    }
+    return known->slots[slot].plumbing;
 }
 
 bool ann_is_unknown(struct ann_span name)

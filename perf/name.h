@@ -20,8 +20,17 @@ struct ann_python {
 bool ann_is_python(const struct ann_frame *f, struct ann_python *ret);
 /** The evaluation function: the frame under which a Python function runs that perf could not name. */
 bool ann_is_evaluation(struct ann_span name);
+
+/** Names asked for lately and the answer: the core's list is long, and a recording has few names. Zero it. */
+struct ann_known {
+    struct {
+        char text[60];
+        uint16_t n; // 0: free
+        bool plumbing;
+    } slots[256];
+};
 /** Carries Python's call protocol only (the core's rule, as in every front end). */
-bool ann_is_plumbing(struct ann_span name);
+bool ann_is_plumbing(struct ann_known *known, struct ann_span name);
 bool ann_is_unknown(struct ann_span name);
 bool ann_is_kernel(const struct ann_frame *f);
 

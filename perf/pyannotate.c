@@ -141,6 +141,9 @@ static bool report(const struct ann_counts *c, const struct options *o)
                         "Start the program with -X perf (Python 3.12 or later), built with frame pointers "
                         "(python3 -m sysconfig | grep no-omit-frame-pointer), and record with -g.\n",
                 (unsigned long long)c->unnamed, samples);
+    else if (samples && !c->with_python)
+        fputs("pyannotate: no sample has a Python function. They are known where the program was started with -X perf "
+              "(Python 3.12 or later),\nis built with frame pointers, and was recorded with -g.\n", stderr);
     if (c->unknown_frames && !o->filter.python)
         fprintf(stderr, "pyannotate: %llu frames between Python functions have no symbol and are kept: "
                         "the interpreter's debug symbols are not installed\n", (unsigned long long)c->unknown_frames);

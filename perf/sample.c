@@ -6,20 +6,21 @@
 
 bool ann_sample_init(struct ann_sample *s)
 {
-    *s = (struct ann_sample){.text = malloc(ANN_MAX_TEXT), .rows = malloc(ANN_MAX_ROWS * sizeof(*s->rows))};
-    return s->text && s->rows;
+    *s = (struct ann_sample){.text = malloc(ANN_MAX_TEXT), .rows = malloc(ANN_MAX_ROWS * sizeof(*s->rows)), .known = calloc(1, sizeof(*s->known))};
+    return s->text && s->rows && s->known;
 }
 
 void ann_sample_deinit(struct ann_sample *s)
 {
     free(s->text);
     free(s->rows);
+    free(s->known);
     *s = (struct ann_sample){0};
 }
 
 void ann_sample_clear(struct ann_sample *s)
 {
-    *s = (struct ann_sample){.text = s->text, .rows = s->rows};
+    *s = (struct ann_sample){.text = s->text, .rows = s->rows, .known = s->known};
 }
 
 // "  x.py:12" below a frame: the line, if it is that function's file.
@@ -86,7 +87,7 @@ static void hide_outwards(struct ann_sample *s, ptrdiff_t python)
     }
     for (; i >= 0 && s->rows[i].kind == ANN_NATIVE; i = next_frame(s, i, 1)) {
         struct ann_span name = s->rows[i].frame.name;
-        if (!ann_is_plumbing(name) || ann_is_evaluation(name))
+        if (!ann_is_plumbing(s->known, name) || ann_is_evaluation(name))
             return;
         s->rows[i].hidden = true;
     }
@@ -104,7 +105,7 @@ static void hide_inwards(struct ann_sample *s, ptrdiff_t python)
     }
     for (; i >= 0 && s->rows[i].kind == ANN_NATIVE; i = next_frame(s, i, -1)) {
         struct ann_span name = s->rows[i].frame.name;
-        if (!ann_is_plumbing(name) || (evaluation && ann_is_evaluation(name)))
+        if (!ann_is_plumbing(s->known, name) || (evaluation && ann_is_evaluation(name)))
             return;
         evaluation |= ann_is_evaluation(name);
         s->rows[i].hidden = true;

@@ -29,6 +29,7 @@ struct ann_sample {
     char *text; // ANN_MAX_TEXT
     size_t used;
     struct ann_row *rows; // ANN_MAX_ROWS
+    struct ann_known *known;
     size_t n;
     size_t n_frames;
     bool cut;                // more frames came than fit

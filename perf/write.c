@@ -13,7 +13,8 @@ static bool is_shown(const struct ann_filter *f, const struct ann_row *row)
 
 static struct ann_span line_of(const struct ann_filter *f, const struct ann_row *row)
 {
-    return f->options.lines ? row->source : (struct ann_span){0};
+    static const struct ann_span none;
+    return f->options.lines ? row->source : none;
 }
 
 // All of the line but the name, its offset and the file is as it was, its ending too.
