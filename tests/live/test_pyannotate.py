@@ -41,7 +41,8 @@ def recorded(python, tmp_path_factory):
         pytest.skip("no perf (linux-perf)")
     folder = tmp_path_factory.mktemp("perf")
     data = str(folder / "perf.data")
-    command = [perf, "record", "-o", data, "-e", "cpu-clock", "-F", "999", "-g", "--", *python.launch("/tmp"), "-X", "perf",
+    perf = [perf, "--buildid-dir", str(folder / "debug")]
+    command = [*perf, "record", "-o", data, "-e", "cpu-clock", "-F", "999", "-g", "--", *python.launch("/tmp"), "-X", "perf",
                REPO + "/tests/targets/perf_shares.py", "0.3"]
     before = set(glob.glob("/tmp/perf-*.map"))
     done = subprocess.run(command, env=python.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120, check=False)
@@ -50,7 +51,7 @@ def recorded(python, tmp_path_factory):
         counted = re.search(r"\((\d+) samples\)", said)
         if done.returncode or not counted:
             pytest.skip("perf record does not work here: " + said[-300:])
-        script = subprocess.run([perf, "script", "-i", data, "-F", "comm,pid,tid,time,period,event,ip,sym,symoff,dso"], check=True, timeout=120,
+        script = subprocess.run([*perf, "script", "-i", data, "-F", "comm,pid,tid,time,period,event,ip,sym,symoff,dso"], check=True, timeout=120,
                                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
     finally:
         for path in set(glob.glob("/tmp/perf-*.map")) - before:
