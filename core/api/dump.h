@@ -21,6 +21,7 @@ struct pyb_dumped { // one OS thread
     enum pyb_reading_mode mode;
     const char *note;        // about how it was read, or NULL
     bool done;               // it is in the result
+    bool guessed;            // its native frames needed registers that are not known
 };
 #define PYB_DUMP_BATCH 16u
 struct pyb_dumping {

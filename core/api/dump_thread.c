@@ -125,6 +125,7 @@ static int unwind(struct pyb_dumping *d, size_t i, bool *ret_wants_stop, struct 
         return 0;
     int code = pyb_dump_unwind(d, i, &d->threads[i].regs, &needs_registers, err);
     *ret_wants_stop = wants_stop(d, i, needs_registers);
+    d->threads[i].guessed = needs_registers;
     return code;
 }
 
@@ -138,10 +139,26 @@ static int join_notes(struct pyb_reading *r, const char *note, struct pyb_thread
     return both ? 0 : pyb_fail(err, PYB_E_NOMEM, "no memory for a note");
 }
 
+// Frames that were only likely, for want of a sleeping thread's registers, and do not fit the Python frames: they go.
+static bool drop_guesses(struct pyb_dumping *d, size_t i)
+{
+    struct pyb_native_stack *stack = &d->stacks[i];
+    for (size_t k = 0; k < stack->n_frames; k++) {
+        if (stack->frames[k].flags & PYB_NATIVE_APPROX) {
+            stack->n_frames = k;
+            stack->truncated = "a sleeping thread's registers are not known, and the next frame needs them";
+            return true;
+        }
+    }
+    return false;
+}
+
 static int build(struct pyb_dumping *d, size_t i, struct pyb_thread *ret, struct pyb_error *err)
 {
     struct pyb_dumped *t = &d->threads[i];
     int code = pyb_thread_with_stack(&d->r, i, &d->owners, ret, err);
+    if (code == 0 && t->guessed && !ret->complete && drop_guesses(d, i))
+        code = pyb_thread_with_stack(&d->r, i, &d->owners, ret, err);
     ret->mode = t->mode;
     ret->state = t->task.state;
     if (t->task.asleep && t->task.in_syscall)

@@ -4,7 +4,8 @@ Our own unwinder at random instructions: Python frames are those that faulthandl
 native pcs are libunwind's.
 
 Where libunwind itself does not come to the root of the stack and ours does, it cannot be the judge ("libunwind lost"): the Python frames and
-the order are still those that faulthandler and the evaluation frames' names tell. Two stacks that both come to the root must be equal.
+the order are still those that faulthandler and the evaluation frames' names tell. Two stacks that both come to the root must be equal, unless
+the thread is in the vDSO: 1.6.2 goes wrong there (a return address twice, a frame left out, an address in the heap; seen at 5 of 200 000 stops).
 """
 import json
 import subprocess
@@ -48,11 +49,12 @@ def judge(python, stop, thread, oracle):
     if not thread["complete"]:
         assert thread["note"], "incomplete without a note"
         return "ended", (thread["note"], len(pcs), len(oracle))
-    if "stripped" not in python.traits:
+    if "stripped" not in python.traits and "jit" not in python.traits:  # the JIT's code has no name to be known by
         check_inside(thread)
     if oracle and pcs != oracle and any(frame["note"] for frame in thread["frames"] if frame["kind"] == "native"):
         return "marked", None  # code without unwind information (the JIT's): ours says so, libunwind guesses
-    if oracle and pcs != oracle and oracle[-1] != pcs[-1]:
+    in_vdso = (stop.native[0][2] or "").startswith("__vdso_")
+    if oracle and pcs != oracle and (oracle[-1] != pcs[-1] or in_vdso):
         return "libunwind lost", None  # ours goes on to the root, which it never reaches: the vDSO, libffi's and the JIT's code
     if oracle and pcs != oracle:
         return "native", (len(pcs), len(oracle), [name for _pc, _sp, name in stop.native][:4],
