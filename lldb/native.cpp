@@ -48,13 +48,16 @@ pyb_addr thread_pointer(lldb::SBFrame frame)
     return 0;
 }
 
-pyb_native_frame describe_frame(Session &session, lldb::SBFrame &frame, const pyb_native_frame *inner)
+pyb_native_frame describe_frame(Session &session, lldb::SBFrame &frame, pyb_native_frame *inner)
 {
     pyb_native_frame row = {};
     row.size = sizeof(row);
-    const bool outside_inlined = inner && (inner->flags & PYB_NATIVE_INLINED);
+    row.sp = frame.GetSP();
+    const bool outside_inlined = inner && (inner->flags & PYB_NATIVE_INLINED) && inner->sp == row.sp;
     row.pc = outside_inlined ? inner->pc : frame.GetPC();
-    row.sp = outside_inlined ? inner->sp : frame.GetSP();
+    // LLDB may lose the function itself, where its code is in several pieces: then the outermost of what was inlined stands for it.
+    if (inner && !outside_inlined)
+        inner->flags &= ~uint32_t{PYB_NATIVE_INLINED};
     row.number = static_cast<int32_t>(frame.GetFrameID());
     row.name = real_name(frame.GetFunctionName());
     if (frame.IsInlined())

@@ -31,6 +31,12 @@ def deep(python, folder, shape, depth):
                  folder=folder)
 
 
+def live_json(target):
+    if target.interpreter.root:
+        pytest.skip("LLDB 14's own server dies of SIGSEGV when it attaches to a process that lives in another root")
+    return lldb_json(target, pid=target.pid)
+
+
 def native_frames(thread):
     return [frame for frame in thread["frames"] if frame["kind"] == "native" and not frame["inlined"]]
 
@@ -39,7 +45,7 @@ def native_frames(thread):
 @pytest.mark.matrix("lldb")
 def test_live(python, target_folder):
     with deep(python, target_folder, "mixed", 100) as target:
-        compare(python, lldb_json(target, pid=target.pid), target.account)
+        compare(python, live_json(target), target.account)
         debugger.assert_undisturbed(target)
 
 
@@ -47,7 +53,7 @@ def test_live(python, target_folder):
 @pytest.mark.parametrize("shape,depth", [("plain", 1), ("plain", 1000)])
 def test_live_depths(python, target_folder, shape, depth):
     with deep(python, target_folder, shape, depth) as target:
-        compare(python, lldb_json(target, pid=target.pid), target.account)
+        compare(python, live_json(target), target.account)
 
 
 @pytest.mark.wide
@@ -73,7 +79,7 @@ def test_core(python, target_folder):
 def test_known_order(python, target_folder):
     with_symbols = "stripped" not in python.traits
     with start(python, "callbacks.py", "--turns", "1", folder=target_folder) as target:
-        document = lldb_json(target, pid=target.pid)
+        document = live_json(target)
         for told in target.account["threads"]:
             thread = thread_of(document, told["tid"])
             compare_thread(python, thread, told)
@@ -92,7 +98,7 @@ def test_frames(python, target_folder):
     """The selection moves as the target's account says; LLDB's own frame moves with it."""
     with deep(python, target_folder, "mixed", 12) as target:
         told = target.main["frames"]
-        out, _err, _code = lldb_batch(["thread select 1", "pystack frame 0", "pystack up 3", "pystack down", "pystack frame",
+        out, _err, _code = lldb_batch(["thread select 1", "pystack frame 0 ", "pystack frame 0", "pystack up 3", "pystack down", "pystack frame",
                                        "pystack frame 5", "frame select 0", "pystack frame ", "pystack info", "pystack threads",
                                        "pystack list %d,%d" % (told[0]["line"], told[0]["line"])], pid=target.pid)
         said = answers(out)
@@ -135,5 +141,5 @@ def test_errors(command, error):
 
 @pytest.mark.matrix("lldb")
 def test_no_python():
-    _out, err, _code = lldb_batch(["breakpoint set -n main", "process launch", "pystack", "process kill"], exe="/usr/bin/pkg-config", check=False)
+    _out, err, _code = lldb_batch(["process launch --stop-at-entry", "pystack", "process kill"], exe="/bin/true", check=False)
     assert re.search(r"error: .*(no|No) .*(interpreter|Python)", err), err
