@@ -24,11 +24,14 @@ def obstacle():
 
 
 def sysroot_of(interpreter):
-    """What a user tells LLDB about a process that lives in another root; [] if it lives in ours."""
+    """What a user tells LLDB about a core of a process that lived in another root; [] if it lived in ours.
+
+    With `host` instead of `remote-linux` LLDB takes our own libc for that of the core.
+    """
     if interpreter is None or not interpreter.root:
         return []
     built = extension.folder_for(interpreter)
-    return ["platform select --sysroot %s host" % interpreter.root,
+    return ["platform select --sysroot %s remote-linux" % interpreter.root,
             *(["settings append target.exec-search-paths " + built] if built else [])]
 
 
