@@ -95,6 +95,22 @@ void describe_modules(lldb::SBTarget target, Description &ret)
     ret.desc.n_modules = ret.modules.size();
 }
 
+// The program headers of the executable, which lead to the link map: LLDB may not have followed that itself. False: not to be had.
+bool describe_headers(lldb::SBProcess &process, pyb_target_desc &desc)
+{
+    lldb::SBTarget target = process.GetTarget();
+    lldb::SBAddress header = target.FindModule(target.GetExecutable()).GetObjectFileHeaderAddress();
+    const lldb::addr_t address = header.IsValid() ? header.GetLoadAddress(target) : LLDB_INVALID_ADDRESS;
+    lldb::SBError error;
+    Elf64_Ehdr ehdr;
+    if (address == LLDB_INVALID_ADDRESS || desc.ptr_size != 8 || desc.big_endian ||
+        process.ReadMemory(address, &ehdr, sizeof(ehdr), error) != sizeof(ehdr) || std::memcmp(ehdr.e_ident, ELFMAG, SELFMAG) != 0)
+        return false;
+    desc.at_phdr = address + ehdr.e_phoff;
+    desc.at_phnum = ehdr.e_phnum;
+    return true;
+}
+
 } // namespace
 
 void describe(lldb::SBProcess &process, Description &ret)
@@ -117,6 +133,6 @@ void describe(lldb::SBProcess &process, Description &ret)
         desc.core_path = ret.core.empty() ? nullptr : ret.core.c_str();
     }
     desc.is_local = !desc.is_core && is_local(process.GetProcessID());
-    if (!desc.is_local && !desc.core_path)
+    if (!desc.is_local && !desc.core_path && !describe_headers(process, desc))
         describe_modules(target, ret);
 }

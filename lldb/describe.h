@@ -3,7 +3,8 @@
  * What LLDB knows of a target, as the library wants it described.
  *
  * A process of this machine and a core are looked at by the library itself (/proc, NT_FILE), as in every other front end; of a process
- * behind somebody else's server the modules are LLDB's.
+ * behind somebody else's server it follows the link map, from the executable's program headers; where LLDB does not know where those lie, the
+ * modules are LLDB's.
  */
 #ifndef PYBRAID_LLDB_DESCRIBE_H
 #define PYBRAID_LLDB_DESCRIBE_H

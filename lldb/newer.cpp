@@ -10,8 +10,9 @@ namespace {
 int reopen(struct dl_phdr_info *info, size_t, void *)
 {
     const char *name = info->dlpi_name ? std::strrchr(info->dlpi_name, '/') : nullptr;
-    const bool is_lldb = name && (std::strncmp(name, "/liblldb.so", 11) == 0 || std::strncmp(name, "/liblldb-", 9) == 0) &&
-                         !std::strstr(name, "pybraid");
+    // Python's module is liblldb itself, by another name.
+    const bool is_lldb = name && !std::strstr(name, "pybraid") &&
+                         (std::strncmp(name, "/liblldb", 8) == 0 || std::strncmp(name, "/_lldb.", 7) == 0);
     if (!is_lldb)
         return 0;
     // The handle is kept: liblldb stays as long as the process.

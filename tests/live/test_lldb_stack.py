@@ -74,6 +74,19 @@ def test_core(python, target_folder):
             assert mine == other[:len(mine)] or other == mine[:len(other)], (mine, other)
 
 
+@pytest.mark.matrix("lldb")
+@pytest.mark.pythons(without={"root", "shared"})
+def test_server(python, target_folder):
+    """Behind a server that is not LLDB's own the process counts as remote: its modules are found through its memory.
+
+    Not for a shared libpython: there LLDB 14 mostly loads no library at all, and `bt` too ends in the first.
+    """
+    with deep(python, target_folder, "mixed", 12) as target:
+        with debugger.gdbserver(target) as address:
+            document = lldb_json(target, exe=python.path, connect=address)
+        compare(python, document, target.account)
+
+
 @pytest.mark.wide
 @pytest.mark.matrix("lldb braid")
 def test_known_order(python, target_folder):

@@ -35,7 +35,7 @@ def sysroot_of(interpreter):
             *(["settings append target.exec-search-paths " + built] if built else [])]
 
 
-def lldb_batch(commands, pid=None, core=None, exe=None, first=(), timeout=120, check=True):
+def lldb_batch(commands, pid=None, core=None, exe=None, connect=None, first=(), timeout=120, check=True):
     """Runs lldb -b and returns (stdout, stderr, exit code); LLDB ends at the first command that fails, and says so on stderr."""
     lines = ["settings set interpreter.prompt-on-quit false", "settings set use-color false", *first, "plugin load " + PLUGIN]
     if core is not None:
@@ -44,8 +44,10 @@ def lldb_batch(commands, pid=None, core=None, exe=None, first=(), timeout=120, c
         lines.append("target create " + exe)
     if pid is not None:
         lines.append("process attach -p %d" % pid)
+    if connect is not None:
+        lines.append("gdb-remote " + connect)
     argv = [PROGRAM, "-b", "--no-lldbinit"]
-    for line in [*lines, *commands, *(["detach"] if pid is not None else [])]:
+    for line in [*lines, *commands, *(["detach"] if pid is not None or connect is not None else [])]:
         argv += ["-o", line]
     environment = dict(os.environ, LC_ALL="C.UTF-8")
     for name in list(environment):
