@@ -20,7 +20,7 @@ struct Braid {
 bool stopped_process(lldb::SBDebugger &debugger, lldb::SBProcess &ret, Failure &failure);
 /** `flags`: pyb_read_flags; `places`: files and lines of native frames. */
 bool read_selected(lldb::SBDebugger &debugger, uint32_t flags, bool places, Braid &ret, Failure &failure);
-/** Every thread; the native stacks are kept in `ret_native` for as long as the result is used. */
+/** The same of every thread. */
 bool read_all(lldb::SBDebugger &debugger, uint32_t flags, bool places, Result &ret, Failure &failure);
 
 /**
