@@ -36,6 +36,11 @@ LDLIBS   += -liberty
 endif
 # ---
 
+# --- optional: the plug-in for LLDB, by the headers of LLDB 14 or of another
+LLDB_INCLUDE ?= $(firstword $(patsubst %/lldb/API/LLDB.h,%,$(wildcard /usr/lib/llvm-14/include/lldb/API/LLDB.h \
+    /usr/lib/llvm-*/include/lldb/API/LLDB.h /usr/include/lldb/API/LLDB.h)))
+# ---
+
 VERSION := $(shell sed -n 's/^\#define PYB_VERSION "\(.*\)"/\1/p' core/include/pybraid.h)
 
 CORE_SRC := $(sort $(wildcard core/*/*.c))
@@ -47,6 +52,12 @@ CLI_OBJ := $(CLI_SRC:%.c=$(B)/obj/%.o)
 
 PERF_SRC := $(sort $(wildcard perf/*.c))
 PERF_OBJ := $(PERF_SRC:%.c=$(B)/obj/%.o)
+LLDB_SRC := $(sort $(wildcard lldb/*.cpp))
+LLDB_OBJ := $(LLDB_SRC:%.cpp=$(B)/obj/%.o)
+CXX      ?= c++
+# As LLDB is built: no exceptions cross it, no type information is asked of it.
+CXXFLAGS += -std=c++14 $(OPT) $(WARN) -fPIC -fvisibility=hidden -fno-exceptions -fno-rtti
+LLDB_LIB := $(if $(LLDB_INCLUDE),$(LIB)/liblldb-pybraid.so)
 
 # `make V=1` shows the commands.
 ifeq ($(V),)
@@ -54,9 +65,9 @@ Q = @
 say = @printf '  %-5s %s\n' $(1) $(2)
 endif
 
-.PHONY: all clean help install uninstall deb lint
+.PHONY: all clean help install uninstall deb lint lldb
 all: $(LIB)/libpybraid.so $(LIB)/libpybraid.a $(LIB)/libpybraid-gdb.so $(if $(CLI_SRC),$(B)/bin/pybraid) \
-    $(if $(PERF_SRC),$(B)/bin/pyannotate) $(B)/pybraid.pc
+    $(if $(PERF_SRC),$(B)/bin/pyannotate) $(B)/pybraid.pc lldb
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -97,6 +108,23 @@ $(B)/bin/pyannotate: $(PERF_OBJ) $(LIB)/libpybraid-internal.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(SAN) $(PERF_OBJ) $(LIB)/libpybraid-internal.a -o $@ $(LDFLAGS)
+
+lldb: $(LLDB_LIB)
+ifeq ($(LLDB_INCLUDE),)
+	@echo "make: no LLDB headers, liblldb-pybraid.so is left out (Debian: liblldb-14-dev)"
+endif
+
+$(B)/obj/lldb/%.o: lldb/%.cpp
+	@mkdir -p $(@D)
+	$(call say,CXX,$<)
+	$(Q)$(CXX) $(CPPFLAGS) -isystem core/include -isystem $(LLDB_INCLUDE) $(CXXFLAGS) $(SAN) -MMD -MP -c $< -o $@
+
+# LLDB's own symbols are found in the LLDB that loads it, when they are first called: it works in others than it was built for.
+$(LIB)/liblldb-pybraid.so: $(LLDB_OBJ) $(LIB)/libpybraid.a lldb/plugin.map
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CXX) $(SAN) -shared -Wl,--version-script=lldb/plugin.map -Wl,-Bsymbolic -Wl,-z,lazy -Wl,-z,relro $(LLDB_OBJ) $(LIB)/libpybraid.a \
+	    -o $@ $(LDFLAGS) $(LDLIBS)
 
 # Describes what was installed: PREFIX is asked again by `make install`.
 $(B)/pybraid.pc: Makefile core/include/pybraid.h
@@ -158,7 +186,7 @@ help:
 	@echo "make unit       unit tests only             make fuzz-run FUZZ_SECONDS=10"
 	@echo "make bench      ratios against peers        make layouts  regenerate the layout tables"
 
--include $(CORE_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(PERF_OBJ:.o=.d)
+-include $(CORE_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(PERF_OBJ:.o=.d) $(LLDB_OBJ:.o=.d)
 -include tests/tests.mk bench/bench.mk
 include tests/unit/unit.mk tests/fuzz/fuzz.mk tests/tools/tools.mk tests/layout/layout.mk
 
