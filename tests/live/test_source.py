@@ -62,6 +62,24 @@ def ours(tool, pid, pcs):
     return result
 
 
+def third_opinion(pid, pc, frames, mine):
+    """
+    GDB 13 leaves out rows of a line that a row it dropped had before (3.6's call_function: line 4851, whose first row is no statement and at
+    the address of another's). Only the line of the real frame differs then, and binutils reads ours out of the same table.
+    """
+    if [f[:2] + f[3:] for f in frames] != [f[:2] + f[3:] for f in mine] or frames[:-1] != mine[:-1]:
+        return False
+    with open("/proc/%d/maps" % pid, encoding="utf-8") as stream:
+        for words in (line.split(None, 5) for line in stream):
+            start, end = (int(word, 16) for word in words[0].split("-"))
+            if start <= pc < end and len(words) == 6:
+                vaddr = pc - start + int(words[2], 16)
+                said = subprocess.run(["addr2line", "-e", words[5].strip(), hex(vaddr)], stdout=subprocess.PIPE, check=True,
+                                      encoding="utf-8").stdout
+                return said.split()[0].endswith("/%s:%d" % (mine[-1][1], mine[-1][2]))
+    return False
+
+
 def compare(tool, pid, folder):
     """Number of frames with debug information, all of them as GDB has them."""
     truth = real_frames(gdb_frames(pid, folder))
@@ -71,7 +89,7 @@ def compare(tool, pid, folder):
         if frames[0][1] is None:
             continue
         seen += len(frames)
-        if [plain(f) for f in frames] != [plain(f) for f in mine[pc]]:
+        if [plain(f) for f in frames] != [plain(f) for f in mine[pc]] and not third_opinion(pid, pc, frames, mine[pc]):
             wrong.append((hex(pc), frames, mine[pc]))
     assert not wrong, "\n".join(map(str, wrong))
     return seen, sum(inlined for _pc, frames in truth for _name, _file, _line, inlined in frames)
