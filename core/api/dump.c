@@ -37,7 +37,7 @@ int pyb_dump_unwind(struct pyb_dumping *d, size_t i, const struct pyb_regs *regs
     return code;
 }
 
-static bool is_wanted(const struct pyb_dump_options *o, int32_t tid)
+bool pyb_dump_wants(const struct pyb_dump_options *o, int32_t tid)
 {
     for (size_t i = 0; i < o->n_tids; i++) {
         if (o->tids[i] == tid)
@@ -57,7 +57,7 @@ static int core_stacks(struct pyb_dumping *d, const struct pyb_dump_options *o, 
         const struct pyb_core_thread *t = &facts->threads[i];
         struct pyb_error why = {0};
         struct pyb_regs regs;
-        if (!is_wanted(o, t->tid))
+        if (!pyb_dump_wants(o, t->tid))
             continue;
         struct pyb_native_stack *stack = &d->stacks[d->n];
         *stack = (struct pyb_native_stack){.size = sizeof(*stack), .tid = t->tid, .active = -1,

@@ -39,6 +39,8 @@ struct pyb_dumping {
     struct pyb_page_list pages;   // what the last capture needed
 };
 
+/** Whether the caller wants this thread. */
+bool pyb_dump_wants(const struct pyb_dump_options *o, int32_t tid);
 int pyb_dump_live(struct pyb_dumping *d, const struct pyb_dump_options *o, struct pyb_error *err);
 /** Frames of one stack into d->stacks[i], by regs. */
 int pyb_dump_unwind(struct pyb_dumping *d, size_t i, const struct pyb_regs *regs, bool *ret_needs_registers,

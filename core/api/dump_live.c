@@ -10,15 +10,6 @@ static int no_memory(struct pyb_error *err)
     return pyb_fail(err, PYB_E_NOMEM, "no memory for the threads of a process");
 }
 
-static bool is_wanted(const struct pyb_dump_options *o, int32_t tid)
-{
-    for (size_t i = 0; i < o->n_tids; i++) {
-        if (o->tids[i] == tid)
-            return true;
-    }
-    return o->n_tids == 0;
-}
-
 void pyb_dump_set_task(struct pyb_dumping *d, size_t i, const struct pyb_task *task)
 {
     struct pyb_dumped *t = &d->threads[i];
@@ -39,7 +30,7 @@ static int list_tasks(struct pyb_dumping *d, const struct pyb_dump_options *o, s
         return no_memory(err);
     for (size_t i = 0; i < n; i++) {
         struct pyb_task task;
-        if (!is_wanted(o, tids[i]) || pyb_task_read(pid, tids[i], &task, NULL) != 0)
+        if (!pyb_dump_wants(o, tids[i]) || pyb_task_read(pid, tids[i], &task, NULL) != 0)
             continue; // ended meanwhile
         pyb_dump_set_task(d, d->n, &task);
         d->stacks[d->n] = (struct pyb_native_stack){
