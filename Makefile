@@ -20,14 +20,10 @@ ifeq ($(shell pkg-config --exists libzstd 2>/dev/null && echo yes),yes)
 CPPFLAGS += -DPYB_HAVE_ZSTD $(shell pkg-config --cflags libzstd)
 LDLIBS   += $(shell pkg-config --libs libzstd)
 endif
-# --- optional: the unwinder of our own (`pybraid dump`): call frame information by libdw, its expressions by libunwind
+# --- optional: the unwinder of our own (`pybraid dump`): call frame information and DWARF by libdw
 ifeq ($(shell pkg-config --exists libdw libelf && echo yes),yes)
 CPPFLAGS += -DPYB_HAVE_LIBDW
 LDLIBS   += -ldw -lelf
-endif
-ifeq ($(shell pkg-config --exists libunwind && echo yes),yes)
-CPPFLAGS += -DPYB_HAVE_LIBUNWIND
-LDLIBS   += -lunwind-$(shell uname -m) -lunwind
 endif
 # --- optional: C++ and Rust names; libiberty has no .pc file
 ifneq ($(wildcard /usr/include/libiberty/demangle.h),)

@@ -7,6 +7,6 @@ $(B)/tools/%: tests/tools/%.c $(LIB)/libpybraid-internal.a
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) -MMD -MP -MF $@.d $< $(LIB)/libpybraid-internal.a -o $@ $(LDFLAGS) $(LDLIBS)
 
 # An unwinder of somebody else's, as the oracle.
-$(B)/tools/braids: LDLIBS += -lunwind-ptrace -lunwind-generic
+$(B)/tools/braids: LDLIBS += -lunwind-ptrace -lunwind-generic -lunwind
 
 -include $(wildcard $(B)/tools/*.d)
