@@ -10,10 +10,10 @@ import time
 import pytest
 
 from support import debugger
-from support.braid import check_inside, check_order, compare_thread, python_frames, thread_of
+from support.braid import check_inside, check_order, compare_document, compare_thread, python_frames, thread_of
 from support.process import state_of, wait_until
 from support.shell import PYBRAID, dump_json, pybraid
-from support.target import start
+from support.target import deep, start
 
 REGISTERS = "native stack ends here: a sleeping thread's registers are not known"
 SHAPES = [("plain", 1), ("mixed", 12), ("plain", 1000)]
@@ -23,24 +23,12 @@ def has_symbols(python):
     return "stripped" not in python.traits
 
 
-def compare(python, document, account):
-    assert document["schema"] == 1
-    assert document["process"]["python"].startswith("%d.%d.%d" % tuple(account["version"]))
-    for told in account["threads"]:
-        compare_thread(python, thread_of(document, told["tid"]), told)
-
-
-def deep(python, folder, shape, depth):
-    return start(python, "depth.py", "--depth", str(depth), "--thread-depth", str(min(depth, 100)), "--shape", shape,
-                 folder=folder)
-
-
 @pytest.mark.wide
 @pytest.mark.matrix("dump")
 def test_live(python, target_folder):
     with deep(python, target_folder, "mixed", 100) as target:
         document = dump_json(target.pid)
-        compare(python, document, target.account)
+        compare_document(python, document, target.account)
         told = {thread["tid"] for thread in target.account["threads"]}
         # stopped: only where a frame needs registers that a sleeping thread does not show, and its system call allows it
         assert {t["mode"] for t in document["threads"] if t["tid"] in told} <= {"blocked", "stopped"}
@@ -59,7 +47,7 @@ def test_live_depths(python, target_folder, shape, depth, option):
             for thread in document["threads"]:
                 assert thread["complete"] or thread["note"].startswith(REGISTERS), thread["note"]
                 thread.update(complete=True, frames=[f for f in thread["frames"] if f["kind"] != "gap"])
-        compare(python, document, target.account)
+        compare_document(python, document, target.account)
         if option == ["--consistent"]:
             assert {t["mode"] for t in document["threads"]} == {"stopped"}
         debugger.assert_undisturbed(target)
@@ -97,7 +85,7 @@ def test_core(python, target_folder):
 def test_a_hundred_thousand_frames(python, target_folder):
     with start(python, "depth.py", "--depth", "100000", "--threads", "0", "--shape", "plain",
                folder=target_folder) as target:
-        compare(python, dump_json(target.pid), target.account)
+        compare_document(python, dump_json(target.pid), target.account)
 
 
 @pytest.mark.matrix("dump")

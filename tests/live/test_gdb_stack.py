@@ -3,24 +3,10 @@
 import pytest
 
 from support import debugger
-from support.braid import compare_thread, gdb_json, thread_of
-from support.target import start
+from support.braid import compare_document, gdb_json, thread_of
+from support.target import deep, start
 
 SHAPES = [("plain", 1), ("mixed", 12), ("plain", 1000)]
-
-
-def compare(python, document, account):
-    assert document["schema"] == 1
-    assert document["process"]["python"].startswith("%d.%d.%d" % tuple(account["version"]))
-    assert document["process"]["free_threaded"] == ("freethreaded" in python.traits)
-    assert document["process"]["debug_build"] == ("debug" in python.traits)
-    for told in account["threads"]:
-        compare_thread(python, thread_of(document, told["tid"]), told)
-
-
-def deep(python, folder, shape, depth):
-    return start(python, "depth.py", "--depth", str(depth), "--thread-depth", str(min(depth, 100)), "--shape", shape,
-                 folder=folder)
 
 
 @pytest.mark.wide
@@ -38,7 +24,7 @@ def test_live_depths(python, target_folder, shape, depth):
 def live(python, target_folder, shape, depth):
     with deep(python, target_folder, shape, depth) as target:
         document, _done = gdb_json(target, pid=target.pid)
-        compare(python, document, target.account)
+        compare_document(python, document, target.account)
         debugger.assert_undisturbed(target)
 
 
@@ -47,7 +33,7 @@ def live(python, target_folder, shape, depth):
 def test_awaits(python, target_folder):
     with deep(python, target_folder, "async", 40) as target:
         document, _done = gdb_json(target, pid=target.pid)
-        compare(python, document, target.account)
+        compare_document(python, document, target.account)
 
 
 @pytest.mark.matrix("live")
@@ -56,7 +42,7 @@ def test_a_hundred_thousand_frames(python, target_folder):
     with start(python, "depth.py", "--depth", "100000", "--threads", "0", "--shape", "plain",
                folder=target_folder) as target:
         document, _done = gdb_json(target, pid=target.pid)
-        compare(python, document, target.account)
+        compare_document(python, document, target.account)
 
 
 @pytest.mark.wide
@@ -66,7 +52,7 @@ def test_gcore(python, target_folder, shape, depth):
     with deep(python, target_folder, shape, depth) as target:
         core = debugger.gcore(target)
         document, _done = gdb_json(target, core=core, exe=python.path)
-        compare(python, document, target.account)
+        compare_document(python, document, target.account)
         assert document["process"]["core"] == core
 
 
@@ -91,7 +77,7 @@ def test_kernel_core(python, target_folder, mask):
                core=True) as target:
         core = debugger.kernel_core(target, filter_mask=mask)
         document, _done = gdb_json(target, core=core, exe=python.path)
-        compare(python, document, target.account)
+        compare_document(python, document, target.account)
 
 
 @pytest.mark.wide
@@ -110,4 +96,4 @@ def served(python, target_folder, sysroot):
         with debugger.gdbserver(target) as address:
             document, _done = gdb_json(target, before=["set sysroot " + (sysroot or python.root), "target remote " + address],
                                        exe=python.path)
-        compare(python, document, target.account)
+        compare_document(python, document, target.account)

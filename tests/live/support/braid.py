@@ -135,3 +135,13 @@ def check_native(thread, native):
     """The native pcs, in number and order, are those of GDB's plain backtrace."""
     mine = [int(frame["pc"], 16) for frame in thread["frames"] if frame["kind"] == "native"]
     assert mine == [pc for pc, _sp, _name in native]
+
+
+def compare_document(python, document, account):
+    """Every thread of the account, and what the process is."""
+    assert document["schema"] == 1
+    assert document["process"]["python"].startswith("%d.%d.%d" % tuple(account["version"]))
+    assert document["process"]["free_threaded"] == ("freethreaded" in python.traits)
+    assert document["process"]["debug_build"] == ("debug" in python.traits)
+    for told in account["threads"]:
+        compare_thread(python, thread_of(document, told["tid"]), told)

@@ -174,3 +174,9 @@ def start(interpreter, script, *arguments, folder, options=(), env=None, core=Fa
 def copy_of_targets(folder):
     """The targets in another place (file names with spaces, deleted files); returns the new folder."""
     return shutil.copytree(TARGETS, os.path.join(str(folder), "targets"))
+
+
+def deep(python, folder, shape, depth):
+    """depth.py, its other threads no deeper than 100."""
+    return start(python, "depth.py", "--depth", str(depth), "--thread-depth", str(min(depth, 100)), "--shape", shape,
+                 folder=folder)
